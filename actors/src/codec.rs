@@ -1,0 +1,43 @@
+//! How values become stored bytes: bincode 2, fixed configuration. The only room that names bincode.
+//!
+//! bincode is not self-describing: enums are externally tagged, variants are only ever appended, fields never reordered.
+//! A changed shape is a new version byte and an explicit `V1 → V2` type (see `Entity::VERSION`). Golden bytes in the kinds'
+//! tests hold the stored formats still.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The largest value that is ever decoded, in bytes: a head, a page or an event is far below it, damage may claim more.
+const VALUE_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes that are not a value of the wanted type.
+#[derive(Debug, thiserror::Error)]
+#[error("stored value does not decode: {0}")]
+pub struct Error(String);
+
+fn config() -> impl bincode::config::Config {
+    bincode::config::standard().with_limit::<VALUE_BYTES_MAX>()
+}
+
+/// Appends the value's bytes to `out`.
+pub fn encode_into<T: Serialize>(value: &T, out: &mut Vec<u8>) {
+    bincode::serde::encode_into_std_write(value, out, config())
+        .expect("a value of ours always encodes: no maps of unknown length, no failing writer");
+}
+
+/// The value's bytes.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_into(value, &mut out);
+    out
+}
+
+/// Reads a value that takes up all of `bytes`.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    let (value, read) = bincode::serde::decode_from_slice(bytes, config())
+        .map_err(|error| Error(error.to_string()))?;
+    if read == bytes.len() {
+        Ok(value)
+    } else {
+        Err(Error(format!("{} bytes left over", bytes.len() - read)))
+    }
+}

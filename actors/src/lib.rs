@@ -1,0 +1,17 @@
+//! What each actor thinks: pure folds, their words and their stored forms.
+//!
+//! Nothing in this crate has a clock, chance, threads, files or sockets; the crate-local `clippy.toml` forbids them. An actor
+//! is a fold of its records, and the same records give the same bytes on any machine.
+
+pub mod codec;
+pub mod effects;
+pub mod entity;
+pub mod event;
+pub mod kind;
+pub mod words;
+
+pub use effects::{Answer, Delivery, Effect, EffectId, Effects, Publication};
+pub use entity::{Entity, Outcome, Pages, Tags, Tell};
+pub use event::{Data, DomainEvent, EventType, NotAnEvent, Unfit};
+pub use kind::{Kind, Listener, Mind, PageLoader, Stop};
+pub use words::{Address, Key, KindId, Position, Timestamp, address_hash, id_fault};
