@@ -1,1 +1,6 @@
-//! Empty for now.
+//! What survives a crash: the disk, the journal, the store and the images.
+//!
+//! The journal is the truth, the store what makes a start fast. Nothing here knows what a payment is, and nothing here has a
+//! runtime: everything is a plain structure over [`disk::Disk`], so that tests and the simulator drive it on a faulty disk.
+
+pub mod disk;
