@@ -4,6 +4,7 @@
 //! is a fold of its records, and the same records give the same bytes on any machine.
 
 pub mod codec;
+pub mod deadletter;
 pub mod effects;
 pub mod entity;
 pub mod event;

@@ -55,6 +55,11 @@ impl fmt::Display for Timestamp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct KindId(pub u8);
 
+impl KindId {
+    /// The engine's own kind, of dead letters; no table of kinds reaches so far.
+    pub const DEAD_LETTER: Self = Self(255);
+}
+
 /// Where an entity lives: its kind and its key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Address {

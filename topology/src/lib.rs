@@ -1,1 +1,6 @@
-//! Empty for now.
+//! Where actors live and who looks after them.
+
+pub mod api;
+pub mod handle;
+
+pub use handle::{Freshness, Handle};
