@@ -4,10 +4,13 @@
 //! is a fold of its records, and the same records give the same bytes on any machine.
 
 pub mod codec;
+pub mod course;
+pub mod currency;
 pub mod deadletter;
 pub mod effects;
 pub mod entity;
 pub mod event;
+pub mod inbox;
 pub mod kind;
 pub mod words;
 
