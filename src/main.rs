@@ -1,4 +1,6 @@
 //! The binary.
+mod feed;
+mod oulad;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() {}
