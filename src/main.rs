@@ -1,4 +1,5 @@
 //! The binary.
+mod config;
 mod feed;
 mod oulad;
 #[global_allocator]

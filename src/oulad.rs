@@ -1,12 +1,15 @@
-//! The OULAD tables as domain events: a university's registrations, results and submissions, told in the order of time.
+//! The OULAD tables as domain events: a university's registrations, results and submissions, told
+//! in the order of time.
 //!
-//! [`Import::open`] reads a folder of tables (`.csv` or `.csv.zst`) whole, maps every row it can, and keeps the rows it can't as
-//! [`Reject`]s with file and line. The events come out in one order that depends on nothing but the rows themselves (time, then
-//! what, then whom), so that an event's number is the same in every run: that is what makes an import exactly once.
+//! [`Import::open`] reads a folder of tables (`.csv` or `.csv.zst`) whole, maps every row it can,
+//! and keeps the rows it can't as [`Reject`]s with file and line. The events come out in one order
+//! that depends on nothing but the rows themselves (time, then what, then whom), so that an event's
+//! number is the same in every run: that is what makes an import exactly once.
 //!
 //! What is *not* here: sending (`verbs::feed`), and what the events mean to anybody (`actors`).
 //!
-//! Invariant: the same rows give the same lines, byte for byte, however the tables are packed or sorted.
+//! Invariant: the same rows give the same lines, byte for byte, however the tables are packed or
+//! sorted.
 
 mod event;
 mod mapping;
@@ -42,7 +45,8 @@ pub(crate) struct Import {
     terms: mapping::Terms,
     /// Rows that could not be mapped, in the order of files and lines.
     pub(crate) rejects: Vec<Reject>,
-    /// The name under which these tables are imported, unless the caller has a better one: it changes when their content does.
+    /// The name under which these tables are imported, unless the caller has a better one: it
+    /// changes when their content does.
     pub(crate) producer: String,
 }
 
@@ -67,7 +71,8 @@ impl Import {
     }
 }
 
-/// Opens `dir/name.csv` or `dir/name.csv.zst`, and reads it whole. The tables are small (22 MB unpacked, all of them).
+/// Opens `dir/name.csv` or `dir/name.csv.zst`, and reads it whole. The tables are small (22 MB
+/// unpacked, all of them).
 fn read_table(dir: &Path, table: &'static str) -> Result<(PathBuf, Vec<u8>), Error> {
     let plain = dir.join(format!("{table}.csv"));
     match fs::read(&plain) {

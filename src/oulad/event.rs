@@ -1,7 +1,9 @@
-//! One mapped event, small enough that a quarter of a million stand in memory, and its one line of CloudEvents JSON.
+//! One mapped event, small enough that a quarter of a million stand in memory, and its one line of
+//! CloudEvents JSON.
 //!
-//! What is *not* here: where it came from (`mapping`). Invariant: an event's id is unique among all events of a folder and says
-//! which row it is, so that a person who finds it in a journal finds the row.
+//! What is *not* here: where it came from (`mapping`). Invariant: an event's id is unique among all
+//! events of a folder and says which row it is, so that a person who finds it in a journal finds
+//! the row.
 
 use super::mapping::Terms;
 use actors::Timestamp;
@@ -10,7 +12,8 @@ use serde::Serialize;
 /// Where the events say they come from.
 const SOURCE: &str = "/oulad";
 
-/// What a row says happened. The order is that of events at the same time: nobody submits before registering.
+/// What a row says happened. The order is that of events at the same time: nobody submits before
+/// registering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum What {
     Registered,

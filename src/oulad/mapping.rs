@@ -9,8 +9,9 @@
 //! | Withdrawn | none: the unregistration says it, where there is one | |
 //! | a submission | `learning.assignment.submitted` | its day |
 //!
-//! Days count from the start of a presentation, whose date is not published: by convention 1 February for `B` and 1 October for `J`.
-//! What is *not* here: reading files, and JSON. Invariant: a row makes its events or one reject, never neither or both.
+//! Days count from the start of a presentation, whose date is not published: by convention 1
+//! February for `B` and 1 October for `J`. What is *not* here: reading files, and JSON. Invariant:
+//! a row makes its events or one reject, never neither or both.
 
 use super::event::{Event, What};
 use super::tables::{Assessment, FinalResult, Info, Registration, Row, Submission, Table, Tables};

@@ -1,6 +1,8 @@
-//! The mapped events of the sample, counted again from their JSON lines and compared with the truth tables that came with it.
+//! The mapped events of the sample, counted again from their JSON lines and compared with the truth
+//! tables that came with it.
 //!
-//! No engine takes part: what differs here is the mapping's fault, what differs only over HTTP is not.
+//! No engine takes part: what differs here is the mapping's fault, what differs only over HTTP is
+//! not.
 
 use super::Import;
 use serde_json::Value;

@@ -1,7 +1,8 @@
 //! The five tables as rows of our own types. Columns are found by name, rows keep their line.
 //!
-//! What a field may hold is checked here; how rows of different tables fit together is `mapping`'s. A field that does not fit
-//! rejects its row and no other. What is *not* here: the table `vle`, which says nothing about any learner.
+//! What a field may hold is checked here; how rows of different tables fit together is `mapping`'s.
+//! A field that does not fit rejects its row and no other. What is *not* here: the table `vle`,
+//! which says nothing about any learner.
 
 use super::{Error, read_table};
 use crate::feed::Reject;

@@ -1,0 +1,88 @@
+//! Layers over each other, every way to be wrong, and the printed file.
+
+use super::*;
+use std::fs;
+
+fn load(file: Option<&str>, variables: &[(&str, &str)]) -> Result<(Config, String), String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bellwether.toml");
+    if let Some(text) = file {
+        fs::write(&path, text).unwrap();
+    }
+    let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+    Config::from_layers(file.map(|_| path.as_path()), variables, Vec::new())
+        .map_err(|fault| fault.to_string().replace(&dir.path().display().to_string(), "."))
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_flags_over_both() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("my.toml");
+    fs::write(&path, "drain_s = 7\nread_wait_ms = 0x10\n[journal]\nsegment_bytes = 134_217_728\n")
+        .unwrap();
+    let variables = [("BELLWETHER_DRAIN_S", "8"), ("BELLWETHER_JOURNAL__RING_BYTES", "2_097_152")];
+    let variables = variables.map(|(name, value)| (name.into(), value.into())).into_iter();
+    let flags = vec![("listen", "127.0.0.1:0".into(), "--listen")];
+    let (config, _) = Config::from_layers(Some(&path), variables, flags).unwrap();
+    assert_eq!(config.drain, Duration::from_secs(8));
+    assert_eq!(config.read_wait, Duration::from_millis(16));
+    assert_eq!((config.journal.segment_bytes, config.journal.ring_bytes), (1 << 27, 1 << 21));
+    assert_eq!(config.listen, "127.0.0.1:0".parse().unwrap());
+    assert!(config.engine.workers > 0);
+    assert_eq!(config.demo, None);
+}
+
+#[test]
+fn each_fault_says_where_what_and_what_would_be_right() {
+    let cases: [(&str, &[(&str, &str)]); 11] = [
+        ("\ndata = [", &[]),
+        ("[journal]\n\nsegment_mb = 64\n", &[]),
+        ("[journal]\nsegment_bytes = \"64 MiB\"\n", &[]),
+        ("[journal]\nsegment_bytes = 1.5\n", &[]),
+        ("drain_s = -1\n", &[]),
+        ("[jurnal]\nsegment_bytes = 1\n", &[]),
+        ("journal = 5", &[]),
+        ("", &[("BELLWETHER_JOURNAL__SEGMENT_BYTES", "lots")]),
+        ("", &[("BELLWETHER_COLOR", "red")]),
+        ("\nlisten = \"0.0.0.0:80\"", &[]),
+        ("[http]\nbatch_bytes_max = 134217728", &[]),
+    ];
+    let mut said = String::new();
+    for (file, variables) in cases {
+        said += &load(Some(file), variables).unwrap_err();
+        said += "\n";
+    }
+    expect_test::expect![[r#"
+        ./bellwether.toml line 2: this is not TOML: unclosed array, expected `]`
+        ./bellwether.toml line 3: there is no key journal.segment_mb; did you mean journal.segment_bytes, a whole number of bytes from 1048576 to 4294967296?
+        ./bellwether.toml line 2: journal.segment_bytes can't be "64 MiB"; it takes a whole number of bytes from 1048576 to 4294967296
+        ./bellwether.toml line 2: journal.segment_bytes can't be 1.5; it takes a whole number of bytes from 1048576 to 4294967296
+        ./bellwether.toml line 1: drain_s can't be -1; it takes a whole number of seconds from 1 to 3600
+        ./bellwether.toml line 1: there is no key jurnal; did you mean the table [journal]?
+        ./bellwether.toml line 1: there is no key journal; [journal] is a table of keys
+        variable BELLWETHER_JOURNAL__SEGMENT_BYTES: journal.segment_bytes can't be "lots"; it takes a whole number of bytes from 1048576 to 4294967296
+        variable BELLWETHER_COLOR: there is no key color; bellwether serve --print-config shows all there are
+        listen = "0.0.0.0:80" (./bellwether.toml line 2) and allow_unauthenticated = false (the default) don't go together: other machines can reach that address, and nobody is asked who they are; listen on 127.0.0.1, or allow it with --allow-unauthenticated
+        journal.segment_bytes = 67108864 (the default) and http.batch_bytes_max = 134217728 (./bellwether.toml line 2) don't go together: a journal file must have room for twice the largest batch: its events, and what they cause
+    "#]].assert_eq(&said);
+}
+
+#[test]
+fn a_named_file_that_is_not_there_is_a_fault() {
+    let fault =
+        Config::from_layers(Some(Path::new("/nowhere/b.toml")), std::iter::empty(), Vec::new());
+    let said = fault.unwrap_err().to_string();
+    assert!(said.starts_with("reading the configuration /nowhere/b.toml failed"), "{said}");
+}
+
+#[test]
+fn the_printed_file_reads_back_as_the_same_configuration() {
+    let file =
+        "data = 'a \"b\" \\c'\n[demo]\nenabled = true\nusers = 5\n[http]\nbody_bytes_max = 2048\n";
+    let (config, printed) = load(Some(file), &[("BELLWETHER_DRAIN_S", "8")]).unwrap();
+    assert!(printed.contains("# Set by variable BELLWETHER_DRAIN_S.\ndrain_s = 8\n"), "{printed}");
+    let (again, _) = load(Some(&printed), &[]).unwrap();
+    assert_eq!(again, config);
+    assert_eq!(again.demo.unwrap().users, 5);
+    assert_eq!(again.data, Path::new("a \"b\" \\c"));
+}
