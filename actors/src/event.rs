@@ -1,10 +1,22 @@
 //! Domain events: what the outside says, or what we publish. One shape, whatever dialect it came in.
 //!
-//! [`DomainEvent::parse`] reads CloudEvents 1.0 JSON, the plain envelope and bare dialect JSON, and borrows from the input
-//! wherever it can. What is *not* here: HTTP and Kafka headers (binary mode is put together by the door and the consumer from
-//! the same parts), and what anybody does with an event.
+//! The journal keeps every event in one form, structured CloudEvents 1.0 JSON, and [`DomainEvent::parse`] reads that, and
+//! borrows from it wherever it can. The other forms an event may come in are first made into that one by
+//! [`canonical`]. What is *not* here: HTTP and Kafka headers, whose names and quoting are the door's and the consumer's, and
+//! what anybody does with an event.
 
-use crate::words::Timestamp;
+pub mod canonical;
+mod check;
+mod fields;
+mod read;
+mod scalar;
+mod types;
+
+pub use types::KNOWN;
+
+use crate::words::{Timestamp, id_fault};
+use read::Envelope;
+use scalar::Text;
 use std::borrow::Cow;
 
 /// An event of a known type that lacks what it needs, or whose value is not acceptable. It becomes a dead letter.
@@ -66,7 +78,7 @@ pub struct DomainEvent<'a> {
 }
 
 /// The fields of `data` that any known event has; camelCase and snake_case alike. Absent, null and of another JSON type are `None`,
-/// except that an id may be a number (kept as its text).
+/// except that an id may be a number (kept as its text). Kinds read them through the checks (`user`, `money` and so on).
 #[derive(Clone, Debug, Default)]
 pub struct Data<'a> {
     /// `user_id`
@@ -97,4 +109,81 @@ pub struct Data<'a> {
     pub banked: Option<bool>,
     /// `reason`
     pub reason: Option<Cow<'a, str>>,
+    /// The first field that has the wrong JSON type, or is there twice: whoever hears this event finds it unfit.
+    pub fault: Option<Unfit>,
 }
+
+impl<'a> DomainEvent<'a> {
+    /// Reads structured CloudEvents 1.0 JSON. An event without a time happened when it was received.
+    ///
+    /// # Errors
+    /// The text is not JSON, or lacks what makes it a CloudEvent. An event of a known type with unfit data is an event all
+    /// the same.
+    pub fn parse(text: &'a [u8], received_at: Timestamp) -> Result<Self, NotAnEvent> {
+        let text = std::str::from_utf8(text)
+            .map_err(|error| NotAnEvent::Unreadable(format!("not UTF-8: {error}")))?;
+        let envelope: Envelope<'a> = serde_json::from_str(text)
+            .map_err(|error| NotAnEvent::Unreadable(error.to_string()))?;
+        Self::of_envelope(envelope, received_at)
+    }
+
+    fn of_envelope(envelope: Envelope<'a>, received_at: Timestamp) -> Result<Self, NotAnEvent> {
+        if let Some(attribute) = envelope.twice {
+            return Err(NotAnEvent::attribute(attribute, "is there twice"));
+        }
+        let specversion = optional("specversion", envelope.specversion)?;
+        if specversion.as_deref() != Some("1.0") {
+            return Err(NotAnEvent::attribute("specversion", "must be \"1.0\""));
+        }
+        let type_text = required("type", envelope.type_text)?;
+        let time = match optional("time", envelope.time)? {
+            None => received_at,
+            Some(text) => Timestamp::parse(&text)
+                .ok_or_else(|| NotAnEvent::attribute("time", "must be a time of RFC 3339"))?,
+        };
+        let data_base64 = optional("data_base64", envelope.data_base64)?;
+        if data_base64.is_some() && envelope.data.is_some() {
+            return Err(NotAnEvent::attribute("data_base64", "must not stand beside data"));
+        }
+        Ok(Self {
+            id: required("id", envelope.id)?,
+            source: required("source", envelope.source)?,
+            event_type: EventType::of(&type_text),
+            type_text,
+            subject: optional("subject", envelope.subject)?,
+            time,
+            data: envelope.data.unwrap_or_default(),
+            own: false,
+        })
+    }
+}
+
+impl NotAnEvent {
+    fn attribute(attribute: &'static str, why: &str) -> Self {
+        Self::Attribute { attribute, why: why.to_owned() }
+    }
+}
+
+/// An attribute of 1 to 256 bytes without control characters.
+fn required<'a>(attribute: &'static str, text: Text<'a>) -> Result<Cow<'a, str>, NotAnEvent> {
+    let text =
+        optional(attribute, text)?.ok_or_else(|| NotAnEvent::attribute(attribute, "is missing"))?;
+    match id_fault(&text) {
+        None => Ok(text),
+        Some(why) => Err(NotAnEvent::attribute(attribute, why)),
+    }
+}
+
+fn optional<'a>(
+    attribute: &'static str,
+    text: Text<'a>,
+) -> Result<Option<Cow<'a, str>>, NotAnEvent> {
+    match text {
+        Text::Absent => Ok(None),
+        Text::Given(text) => Ok(Some(text)),
+        Text::Number(_) | Text::Other => Err(NotAnEvent::attribute(attribute, "must be a string")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

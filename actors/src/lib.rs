@@ -3,6 +3,7 @@
 //! Nothing in this crate has a clock, chance, threads, files or sockets; the crate-local `clippy.toml` forbids them. An actor
 //! is a fold of its records, and the same records give the same bytes on any machine.
 
+mod civil;
 pub mod codec;
 pub mod course;
 pub mod currency;

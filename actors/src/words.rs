@@ -2,6 +2,7 @@
 //!
 //! Nothing here does anything. What is *not* here: records and frames (they are `state`'s), and who lives where (`topology`'s).
 
+use crate::civil;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -28,8 +29,10 @@ impl Timestamp {
 
     /// Reads RFC 3339 (`2026-11-20T13:36:00.123Z`, any offset); finer digits than milliseconds are cut off.
     pub fn parse(text: &str) -> Option<Self> {
-        let instant: jiff::Timestamp = text.parse().ok()?;
-        let ms = instant.as_millisecond();
+        let ms = match civil::parse_common(text) {
+            Some(ms) => ms,
+            None => text.parse::<jiff::Timestamp>().ok()?.as_millisecond(),
+        };
         Self::RANGE.contains(&ms).then_some(Self(ms))
     }
 
@@ -44,10 +47,7 @@ impl fmt::Display for Timestamp {
     /// RFC 3339, UTC, with milliseconds.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0.clamp(*Self::RANGE.start(), *Self::RANGE.end());
-        match jiff::Timestamp::from_millisecond(ms) {
-            Ok(instant) => write!(f, "{instant:.3}"),
-            Err(_) => f.write_str("invalid time"),
-        }
+        f.write_str(std::str::from_utf8(&civil::print(ms)).expect("digits and dashes are ASCII"))
     }
 }
 
@@ -92,7 +92,9 @@ pub fn id_fault(id: &str) -> Option<&'static str> {
         Some("must not be empty")
     } else if id.len() > ID_BYTES_MAX {
         Some("must be at most 256 bytes")
-    } else if id.chars().any(char::is_control) {
+    } else if !id.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        && id.chars().any(char::is_control)
+    {
         Some("must not contain control characters")
     } else {
         None
