@@ -4,3 +4,5 @@
 //! runtime: everything is a plain structure over [`disk::Disk`], so that tests and the simulator drive it on a faulty disk.
 
 pub mod disk;
+pub mod image;
+pub mod row;
