@@ -1,6 +1,7 @@
 //! Where actors live and who looks after them.
 
 pub mod api;
+pub mod dispatch;
 pub mod handle;
 
 pub use handle::{Freshness, Handle};
