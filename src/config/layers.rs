@@ -165,7 +165,8 @@ impl Layers {
             (Takes::Switch, DeValue::Boolean(on)) => on.to_string(),
             (Takes::Whole { .. }, DeValue::Integer(n)) if n.radix() == 10 => n.as_str().to_owned(),
             (Takes::Whole { .. }, DeValue::Integer(n)) => {
-                u64::from_str_radix(n.as_str(), n.radix()).map_or(n.to_string(), |n| n.to_string())
+                u64::from_str_radix(n.as_str(), n.radix())
+                    .map_or_else(|_| n.to_string(), |n| n.to_string())
             }
             (_, DeValue::String(text)) => return Err(unfit(key, format!("{text:?}"), place)),
             (_, DeValue::Integer(n)) => return Err(unfit(key, n.to_string(), place)),
@@ -190,7 +191,7 @@ impl Layers {
             let name = name.to_lowercase().replace("__", ".");
             let Some(key) = keys::find(&name) else { return Err(unknown(name, place)) };
             let Some(text) = text.to_str() else {
-                return Err(unfit(key, format!("{text:?}"), place));
+                return Err(unfit(key, text.display().to_string(), place));
             };
             self.set(key, text, place)?;
         }

@@ -61,7 +61,7 @@ impl Terms {
 pub(super) fn map(tables: Tables, rejects: &mut Vec<Reject>) -> (Terms, Vec<Event>) {
     let terms = terms(&tables, rejects);
     let mut mapping = Mapping { terms, assessments: BTreeMap::new(), events: Vec::new() };
-    mapping.each(tables.assessments, rejects, Mapping::assessment);
+    mapping.each(tables.assessments, rejects, |m, row| m.assessment(&row));
     let mut seen = BTreeSet::new();
     mapping.each(tables.registrations, rejects, |m, row| m.registration(&row, &mut seen));
     let mut seen = BTreeSet::new();
@@ -153,7 +153,7 @@ impl Mapping {
         }
     }
 
-    fn assessment(&mut self, row: Assessment) -> Result<(), String> {
+    fn assessment(&mut self, row: &Assessment) -> Result<(), String> {
         let term = self.terms.find(&row.code_module, &row.code_presentation)?;
         let due = row.date.map(|day| self.terms.day(term, day)).transpose()?;
         match self.assessments.insert(row.id_assessment, (term, due)) {
