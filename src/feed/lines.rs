@@ -121,12 +121,12 @@ mod tests {
             })
             .collect();
         expect_test::expect![[r#"
-            1 {"a":1}
-            3 bad-request: not a JSON object
+            1 {"specversion":"1.0","id":"1","source":"/s","type":"t","subject":"x"}
+            3 bad-request: not a JSON object: invalid type: sequence, expected an object with a CloudEvent's attributes at line 1 column 0
             4 too-large: longer than 1048576 bytes
             5 1048576 bytes
-            6 bad-request: not JSON: EOF while parsing an object at line 1 column 4
-            7 {}"#]]
+            6 bad-request: not a JSON object: EOF while parsing an object at line 1 column 4
+            7 {"specversion":"1.0","id":"1","source":"/s","type":"t","subject":"x"}"#]]
         .assert_eq(&said.join("\n"));
         assert_eq!(items.last().unwrap().read_bytes, total);
     }

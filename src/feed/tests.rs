@@ -90,7 +90,7 @@ fn a_line_that_is_no_event_keeps_its_number_and_goes_to_the_rejects_once() {
     assert_eq!(book.events.len(), 4);
     assert_eq!(book.events[1], None);
     expect_test::expect![[r#"
-        {"line":2,"code":"bad-request","reason":"not JSON: expected ident at line 1 column 2"}
+        {"line":2,"code":"bad-request","reason":"not a JSON object: expected ident at line 1 column 2"}
         {"line":4,"code":"bad-request","reason":"id: is missing"}
     "#]]
     .assert_eq(&ran.rejects);

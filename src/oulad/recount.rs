@@ -35,8 +35,11 @@ fn samples() -> PathBuf {
 fn truth(table: &str) -> Vec<BTreeMap<String, String>> {
     let path = samples().join("truth").join(table);
     let bytes = std::fs::read(&path).unwrap();
-    let bytes =
-        if table.ends_with(".zst") { zstd::decode_all(bytes.as_slice()).unwrap() } else { bytes };
+    let bytes = if path.extension() == Some("zst".as_ref()) {
+        zstd::decode_all(bytes.as_slice()).unwrap()
+    } else {
+        bytes
+    };
     csv::Reader::from_reader(bytes.as_slice()).deserialize().map(Result::unwrap).collect()
 }
 

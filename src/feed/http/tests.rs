@@ -5,11 +5,16 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::thread::JoinHandle;
 
-/// One exchange: what the answer is, or `None` to hang up without one.
-type Script = Vec<Option<(u16, &'static str, String)>>;
+/// How a request ends.
+enum Then {
+    /// With this status, these headers and this body.
+    Answer(u16, &'static str, String),
+    /// With the connection.
+    HangUp,
+}
 
 /// Serves the script, one request after the other, and returns what was asked.
-fn serve(script: Script) -> (Server, JoinHandle<Vec<String>>) {
+fn serve(script: Vec<Then>) -> (Server, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = Server::at(&format!("http://{}/", listener.local_addr().unwrap()));
     let thread = std::thread::spawn(move || {
@@ -19,7 +24,7 @@ fn serve(script: Script) -> (Server, JoinHandle<Vec<String>>) {
             // A kept-alive connection that we hung up on is replaced by a new one.
             let mut stream = open.take().unwrap_or_else(|| listener.accept().unwrap().0);
             asked.push(request(&mut stream));
-            if let Some((status, header, body)) = answer {
+            if let Then::Answer(status, header, body) = answer {
                 let length = body.len();
                 write!(
                     stream,
@@ -60,26 +65,26 @@ fn request(stream: &mut std::net::TcpStream) -> String {
     said + " " + &String::from_utf8(body).unwrap()
 }
 
-fn ok(body: &str) -> Option<(u16, &'static str, String)> {
-    Some((200, "", body.to_owned()))
+fn ok(body: &str) -> Then {
+    Then::Answer(200, "", body.to_owned())
 }
 
-fn problem(status: u16, header: &'static str, body: &str) -> Option<(u16, &'static str, String)> {
-    Some((status, header, body.to_owned()))
+fn problem(status: u16, header: &'static str, body: &str) -> Then {
+    Then::Answer(status, header, body.to_owned())
 }
 
 fn items(events: &[Option<&str>]) -> Vec<Item> {
-    let item = |(line, event): (usize, &Option<&str>)| Item {
+    let item = |(line, event): (usize, Option<&str>)| Item {
         line: line as u64 + 1,
         read_bytes: 0,
-        event: event.map(str::to_owned).ok_or(crate::feed::Reject {
+        event: event.map(str::to_owned).ok_or_else(|| crate::feed::Reject {
             file: None,
             line: line as u64 + 1,
             code: "bad-request".into(),
             reason: "test".into(),
         }),
     };
-    events.iter().enumerate().map(item).collect()
+    events.iter().copied().enumerate().map(item).collect()
 }
 
 #[test]
@@ -99,7 +104,7 @@ fn a_batch_is_repeated_while_the_server_is_full_or_gone() {
     let (mut server, asked) = serve(vec![
         ok(r#"{"data":{"next_sequence":7}}"#),
         problem(429, "retry-after: 0\r\n", "{}"),
-        None,
+        Then::HangUp,
         problem(503, "retry-after: 0\r\n", "{}"),
         problem(500, "", r#"{"code":"internal","retry":"same"}"#),
         problem(202, "", taken),
@@ -123,7 +128,7 @@ fn a_server_that_never_answered_is_not_waited_for() {
 
 #[test]
 fn patience_ends_and_says_how_to_go_on() {
-    let (mut server, _asked) = serve(vec![ok("{\"data\":{\"next_sequence\":0}}"), None]);
+    let (mut server, _asked) = serve(vec![ok("{\"data\":{\"next_sequence\":0}}"), Then::HangUp]);
     server.patience = Duration::ZERO;
     assert_eq!(server.next_sequence("p").unwrap(), 0);
     let fault = server.send("p", 0, &items(&[Some("{}")])).unwrap_err().to_string();
