@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::currency::Money;
-use expect_test::{Expect, expect};
+use expect_test::expect;
 use std::fmt::Write;
 
 const RECEIVED_AT: Timestamp = Timestamp(1_000);
@@ -113,123 +113,100 @@ fn what_is_no_event_says_why() {
 }
 
 /// What each check says of these data.
-fn check(data: &str, expected: &Expect) {
+fn checked(data: &str) -> String {
     let text = with(&format!(r#","data":{data}"#));
     let event = parse(&text).expect(data);
     let data = &event.data;
-    let mut found = format!("{:?}\n", data.sound().map_err(|unfit| unfit.to_string()));
-    let mut put = |name: &str, result: Result<String, Unfit>| {
-        let unfit =
-            result.map_or_else(|unfit| unfit.to_string(), |value| format!("{name} {value}"));
-        writeln!(found, "{unfit}").expect("to a string");
+    let say = |name: &str, result: Result<String, Unfit>| {
+        result.map_or_else(|unfit| unfit.to_string(), |value| format!("{name} {value}"))
     };
-    put("user", data.user().map(str::to_owned));
-    put("score", data.score().map(|score| score.to_string()));
-    put("money", data.money().map(|money: Money| money.to_string()));
-    expected.assert_eq(&found);
+    let found = [
+        say("sound", data.sound().map(|()| String::new())),
+        say("user", data.user().map(str::to_owned)),
+        say("score", data.score().map(|score| score.to_string())),
+        say("money", data.money().map(|money: Money| money.to_string())),
+    ];
+    found.join("\n    ")
 }
+
+const DATA: &[&str] = &[
+    r#"{"user_id":"u-1","score":0.1,"amount":4999,"currency":"EUR"}"#,
+    r#"{"user_id":42,"score":1000000,"amount":4999.0,"currency":"eur"}"#,
+    r#"{"user_id":"","score":-0.5,"amount":0,"currency":"EUR"}"#,
+    r#"{"user_id":"a\nb","score":1e300,"amount":1000000000001,"currency":"EUR"}"#,
+    r#"{"user_id":1.5,"score":"80","amount":"12"}"#,
+    r#"{"user_id":null,"score":null,"amount":12.5}"#,
+    r#"{"userId":"u-1","user_id":"u-2","amount":-1}"#,
+    r#"{"due":"soon","amount":null}"#,
+    r#"{"banked":1,"amount":18446744073709551615}"#,
+    "[1,2]",
+    "\"text\"",
+];
 
 #[test]
 fn unfit_data_say_which_field_and_why() {
-    check(
-        r#"{"user_id":"u-1","score":0.1,"amount":4999,"currency":"EUR"}"#,
-        &expect![[r#"
-        Ok(())
-        user u-1
-        score 100000
-        money 49.99 EUR
-    "#]],
-    );
-    check(
-        r#"{"user_id":42,"score":1000000,"amount":4999.0,"currency":"eur"}"#,
-        &expect![[r#"
-        Ok(())
-        user 42
-        score 1000000000000
-        data.currency: must be an ISO 4217 code in upper case
-    "#]],
-    );
-    check(
-        r#"{"user_id":"","score":-0.5,"amount":0,"currency":"EUR"}"#,
-        &expect![[r#"
-        Ok(())
-        data.user_id: must not be empty
-        data.score: must be within 0 to 10^6
-        data.amount: must be 1 to 10^12 minor units
-    "#]],
-    );
-    check(
-        r#"{"user_id":"a\nb","score":1e300,"amount":1000000000001,"currency":"EUR"}"#,
-        &expect![[r#"
-            Ok(())
+    let mut found = String::new();
+    for row in DATA {
+        writeln!(found, "{row}\n    {}", checked(row)).expect("to a string");
+    }
+    expect![[r#"
+        {"user_id":"u-1","score":0.1,"amount":4999,"currency":"EUR"}
+            sound 
+            user u-1
+            score 100000
+            money 49.99 EUR
+        {"user_id":42,"score":1000000,"amount":4999.0,"currency":"eur"}
+            sound 
+            user 42
+            score 1000000000000
+            data.currency: must be an ISO 4217 code in upper case
+        {"user_id":"","score":-0.5,"amount":0,"currency":"EUR"}
+            sound 
+            data.user_id: must not be empty
+            data.score: must be within 0 to 10^6
+            data.amount: must be 1 to 10^12 minor units
+        {"user_id":"a\nb","score":1e300,"amount":1000000000001,"currency":"EUR"}
+            sound 
             data.user_id: must not contain control characters
             data.score: must be within 0 to 10^6
             data.amount: must be 1 to 10^12 minor units
-        "#]],
-    );
-    check(
-        r#"{"user_id":1.5,"score":"80","amount":"12"}"#,
-        &expect![[r#"
-        Err("data.user_id: must be a string")
-        data.user_id: is missing
-        data.score: is missing
-        data.amount: must be a whole number of minor units
-    "#]],
-    );
-    check(
-        r#"{"user_id":null,"score":null,"amount":12.5}"#,
-        &expect![[r#"
-        Err("data.amount: must be a whole number of minor units")
-        data.user_id: is missing
-        data.score: is missing
-        data.amount: must be a whole number of minor units
-    "#]],
-    );
-    check(
-        r#"{"userId":"u-1","user_id":"u-2","amount":-1}"#,
-        &expect![[r#"
-        Err("data.user_id: is there twice")
-        user u-2
-        data.score: is missing
-        data.amount: must be 1 to 10^12 minor units
-    "#]],
-    );
-    check(
-        r#"{"due":"soon","amount":null}"#,
-        &expect![[r#"
-        Err("data.due: must be a time of RFC 3339")
-        data.user_id: is missing
-        data.score: is missing
-        data.amount: is missing
-    "#]],
-    );
-    check(
-        r#"{"banked":1,"amount":18446744073709551615}"#,
-        &expect![[r#"
-        Err("data.banked: must be true or false")
-        data.user_id: is missing
-        data.score: is missing
-        data.amount: must be a whole number of minor units
-    "#]],
-    );
-    check(
-        "[1,2]",
-        &expect![[r#"
-        Ok(())
-        data.user_id: is missing
-        data.score: is missing
-        data.amount: is missing
-    "#]],
-    );
-    check(
-        "\"text\"",
-        &expect![[r#"
-        Ok(())
-        data.user_id: is missing
-        data.score: is missing
-        data.amount: is missing
-    "#]],
-    );
+        {"user_id":1.5,"score":"80","amount":"12"}
+            data.user_id: must be a string
+            data.user_id: is missing
+            data.score: is missing
+            data.amount: must be a whole number of minor units
+        {"user_id":null,"score":null,"amount":12.5}
+            data.amount: must be a whole number of minor units
+            data.user_id: is missing
+            data.score: is missing
+            data.amount: must be a whole number of minor units
+        {"userId":"u-1","user_id":"u-2","amount":-1}
+            data.user_id: is there twice
+            user u-2
+            data.score: is missing
+            data.amount: must be 1 to 10^12 minor units
+        {"due":"soon","amount":null}
+            data.due: must be a time of RFC 3339
+            data.user_id: is missing
+            data.score: is missing
+            data.amount: is missing
+        {"banked":1,"amount":18446744073709551615}
+            data.banked: must be true or false
+            data.user_id: is missing
+            data.score: is missing
+            data.amount: must be a whole number of minor units
+        [1,2]
+            sound 
+            data.user_id: is missing
+            data.score: is missing
+            data.amount: is missing
+        "text"
+            sound 
+            data.user_id: is missing
+            data.score: is missing
+            data.amount: is missing
+    "#]]
+    .assert_eq(&found);
 }
 
 #[test]
