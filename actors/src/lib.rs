@@ -8,11 +8,14 @@ pub mod codec;
 pub mod course;
 pub mod currency;
 pub mod deadletter;
+pub mod decimal;
 pub mod effects;
 pub mod entity;
 pub mod event;
 pub mod inbox;
 pub mod kind;
+#[cfg(test)]
+mod stand;
 pub mod words;
 
 pub use effects::{Answer, Delivery, Effect, EffectId, Effects, Publication};
@@ -20,3 +23,6 @@ pub use entity::{Entity, Outcome, Pages, Tags, Tell};
 pub use event::{Data, DomainEvent, EventType, NotAnEvent, Unfit};
 pub use kind::{Kind, Listener, Mind, PageLoader, Stop};
 pub use words::{Address, Key, KindId, Position, Timestamp, address_hash, id_fault};
+
+/// Every kind of entity, in the order in which records and rows name them. It only ever grows at its end.
+pub static KINDS: &[Kind] = &[Kind::of::<inbox::Inbox>()];
