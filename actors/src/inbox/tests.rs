@@ -56,15 +56,7 @@ fn every_event_of_the_table_becomes_an_item_that_a_person_would_read() {
             assert_eq!(stand.apply(&told), Outcome::Applied);
         }
     }
-    let payment = Payment { payment_id: "p-1".into(), amount: 4_999, currency: currency("EUR") };
-    for topic in [
-        Topic::PaymentCaptured(payment.clone()),
-        Topic::PaymentFailed(payment.clone()),
-        Topic::PaymentRefunded(payment.clone()),
-        Topic::PaymentActionRequired(payment),
-    ] {
-        stand.apply(&Event::Notify(Note { time: Timestamp(0), topic }));
-    }
+    tell_of_payments(&mut stand);
     let items = list(&mut stand, all()).items;
     let lines: Vec<String> = items
         .iter()
@@ -106,6 +98,18 @@ fn every_event_of_the_table_becomes_an_item_that_a_person_would_read() {
             Thank you for your order o-9 | We have received your order o-9 and tell you as soon as it ships.
         commerce.order.canceled {"order_id":"o-9"}
             Order o-9 was canceled | Your order o-9 was canceled. Nothing more will be sent."#]].assert_eq(&lines.join("\n"));
+}
+
+fn tell_of_payments(stand: &mut Stand<Inbox>) {
+    let payment = Payment { payment_id: "p-1".into(), amount: 4_999, currency: currency("EUR") };
+    for topic in [
+        Topic::PaymentCaptured(payment.clone()),
+        Topic::PaymentFailed(payment.clone()),
+        Topic::PaymentRefunded(payment.clone()),
+        Topic::PaymentActionRequired(payment),
+    ] {
+        stand.apply(&Event::Notify(Note { time: Timestamp(0), topic }));
+    }
 }
 
 fn currency(code: &str) -> Currency {
