@@ -1,11 +1,13 @@
-//! The dispatcher's core: which delivery to carry to its sink now, and what to tell the entity that asked for it.
+//! The dispatcher's core: which delivery to carry to its sink now, and what to tell the entity that
+//! asked for it.
 //!
-//! Deliveries are offered while their entries are pending, go out in batches per sink, and end by a definite answer. Retry
-//! with back-off, the limit of what is in flight, and the circuit breaker are here once, for all sinks. What is *not* here: the
-//! sinks, the clock, and any state that survives: after a restart the shards offer what is pending again, under the same ids.
+//! Deliveries are offered while their entries are pending, go out in batches per sink, and end by a
+//! definite answer. Retry with back-off, the limit of what is in flight, and the circuit breaker
+//! are here once, for all sinks. What is *not* here: the sinks, the clock, and any state that
+//! survives: after a restart the shards offer what is pending again, under the same ids.
 //!
-//! Invariant: an id gets at most one last word, and at most one "unknown" before it. Nothing is ever given up while its
-//! outcome is unknown.
+//! Invariant: an id gets at most one last word, and at most one "unknown" before it. Nothing is
+//! ever given up while its outcome is unknown.
 
 mod breaker;
 mod lane;
@@ -16,8 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// The longest wait before an outcome that has just become unknown is asked for again. Users are promised two seconds; the
-/// rest is for the way there.
+/// The longest wait before an outcome that has just become unknown is asked for again. Users are
+/// promised two seconds; the rest is for the way there.
 const UNKNOWN_AGAIN_MS_MAX: u64 = 1_000;
 
 /// How one sink is to be treated.
@@ -83,7 +85,8 @@ pub enum Came {
     Lost,
     /// It has definitely not happened, for this reason; it may next time.
     Failed(String),
-    /// It will never happen, for this reason: the sink does not understand it, or there is no such sink.
+    /// It will never happen, for this reason: the sink does not understand it, or there is no such
+    /// sink.
     Refused(String),
 }
 
@@ -162,7 +165,8 @@ pub struct Dispatch {
     options: Options,
     seed: u64,
     entries: BTreeMap<EffectId, Entry>,
-    /// Had their last word, which their entities have not applied yet: until then they may be offered once more.
+    /// Had their last word, which their entities have not applied yet: until then they may be
+    /// offered once more.
     told: BTreeSet<EffectId>,
     lanes: BTreeMap<String, Lane>,
     /// The sink that was served last.
@@ -189,8 +193,8 @@ impl Dispatch {
         self
     }
 
-    /// Takes on a delivery. One that is known already, or has had its last word and was not withdrawn, is left as it is:
-    /// a shard may offer what is pending as often as it likes.
+    /// Takes on a delivery. One that is known already, or has had its last word and was not
+    /// withdrawn, is left as it is: a shard may offer what is pending as often as it likes.
     pub fn offer(&mut self, out: Outgoing) {
         let id = out.id;
         if self.told.contains(&id) {
@@ -211,7 +215,8 @@ impl Dispatch {
             .insert(id, Entry { out, attempts: 0, unknown: false, withdrawn: false, phase });
     }
 
-    /// The entity's pending entry has ended: nothing more is to be told. Must follow every last word, once that is applied.
+    /// The entity's pending entry has ended: nothing more is to be told. Must follow every last
+    /// word, once that is applied.
     pub fn withdraw(&mut self, id: EffectId) {
         self.told.remove(&id);
         let Some(entry) = self.entries.get_mut(&id) else { return };
@@ -237,13 +242,14 @@ impl Dispatch {
         Some(Sending { sink, batch })
     }
 
-    /// When [`Dispatch::next`] will have something if nothing else happens; not after now if it has something now.
+    /// When [`Dispatch::next`] will have something if nothing else happens; not after now if it has
+    /// something now.
     pub fn wake_at(&self) -> Option<Timestamp> {
         self.lanes.values().filter_map(Lane::wake_at).min()
     }
 
-    /// What came of one delivery, and whom to tell. A definite answer counts even when it comes late; what else comes late,
-    /// or twice, is ignored.
+    /// What came of one delivery, and whom to tell. A definite answer counts even when it comes
+    /// late; what else comes late, or twice, is ignored.
     pub fn came(&mut self, now: Timestamp, id: EffectId, came: Came) -> Option<Told> {
         let entry = self.entries.get(&id)?;
         let (phase, withdrawn) = (entry.phase, entry.withdrawn);
@@ -313,7 +319,8 @@ impl Dispatch {
         let (attempts, unknown) = (entry.attempts, entry.unknown);
         let sink = entry.out.delivery.sink.clone();
         let lane = self.lane(&sink);
-        // An earlier attempt may have happened after all: only the sink can say, so it is asked for ever.
+        // An earlier attempt may have happened after all: only the sink can say, so it is asked for
+        // ever.
         if !unknown && lane.options.attempts_max.is_some_and(|max| attempts >= max) {
             lane.counts.failed -= 1;
             lane.counts.refused += 1;
@@ -335,8 +342,8 @@ impl Dispatch {
         Some(Told { address: out.address, id, delivery: out.delivery, word: Word::Unknown })
     }
 
-    /// Exponential back-off with full jitter: anything between at once and the bound, so that what failed together does not
-    /// come back together.
+    /// Exponential back-off with full jitter: anything between at once and the bound, so that what
+    /// failed together does not come back together.
     fn again(&mut self, now: Timestamp, id: EffectId, wait_ms_max: u64) {
         let seed = self.seed;
         let entry = self.entry(id);

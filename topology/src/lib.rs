@@ -3,5 +3,6 @@
 pub mod api;
 pub mod dispatch;
 pub mod handle;
+pub mod sinks;
 
 pub use handle::{Freshness, Handle};

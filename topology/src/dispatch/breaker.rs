@@ -1,4 +1,5 @@
-//! A circuit breaker: a sink that fails time and again is left alone for a while, then tried with one delivery.
+//! A circuit breaker: a sink that fails time and again is left alone for a while, then tried with
+//! one delivery.
 //!
 //! | state | may send | leaves it |
 //! |---|---|---|
@@ -39,7 +40,8 @@ impl Breaker {
         probe
     }
 
-    /// A flight was answered. While open or half-open only the probe counts: the others left before.
+    /// A flight was answered. While open or half-open only the probe counts: the others left
+    /// before.
     pub(super) fn worked(&mut self, flight: u64) {
         if matches!(self, Self::Closed { .. }) || *self == (Self::HalfOpen { probe: flight }) {
             *self = Self::new();

@@ -1,4 +1,5 @@
-//! One sink's share of the dispatcher: who waits for it until when, which batches are on their way, and its breaker.
+//! One sink's share of the dispatcher: who waits for it until when, which batches are on their way,
+//! and its breaker.
 //!
 //! Invariant: never more than `batches_in_flight_max` batches of one sink are on their way.
 
@@ -74,7 +75,8 @@ impl Lane {
         (flight, ids)
     }
 
-    /// Something came of one delivery of a flight. The breaker judges whole flights: one answer shows that the sink lives.
+    /// Something came of one delivery of a flight. The breaker judges whole flights: one answer
+    /// shows that the sink lives.
     pub(super) fn landed(&mut self, number: u64, answered: bool, now: Timestamp) {
         let flight = self.flights.get_mut(&number).expect("a delivery in flight has a flight");
         flight.out -= 1;

@@ -1,4 +1,5 @@
-//! Tables for the rules, and a seeded world of unreliable sinks for what must hold whatever happens.
+//! Tables for the rules, and a seeded world of unreliable sinks for what must hold whatever
+//! happens.
 
 use super::*;
 use actors::KindId;
@@ -272,7 +273,8 @@ impl Chance {
     }
 }
 
-/// A world in which sinks fail, lose answers and come back late, and shards offer again at any time.
+/// A world in which sinks fail, lose answers and come back late, and shards offer again at any
+/// time.
 struct World {
     chance: Chance,
     options: Options,
