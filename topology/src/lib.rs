@@ -4,5 +4,6 @@ pub mod api;
 pub mod dispatch;
 pub mod handle;
 pub mod sinks;
+pub mod sources;
 
 pub use handle::{Freshness, Handle};
