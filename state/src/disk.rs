@@ -1,8 +1,10 @@
-//! The disk, as the journal, the store and the images see it: a trait, so that tests and the simulator can put one under
-//! them that tears writes, forgets what was not synced, fails and fills up ([`FaultyDisk`]).
+//! The disk, as the journal, the store and the images see it: a trait, so that tests and the
+//! simulator can put one under them that tears writes, forgets what was not synced, fails and fills
+//! up ([`FaultyDisk`]).
 //!
-//! What is *not* here: what anybody keeps in files. Everybody who uses this trait holds to one rule: a write is durable after
-//! [`DiskFile::sync_data`] of its file, a name after [`Disk::sync_dir`] of its directory, and nothing is before.
+//! What is *not* here: what anybody keeps in files. Everybody who uses this trait holds to one
+//! rule: a write is durable after [`DiskFile::sync_data`] of its file, a name after
+//! [`Disk::sync_dir`] of its directory, and nothing is before.
 
 mod faulty;
 
@@ -24,7 +26,8 @@ pub trait Disk: Send + Sync {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Makes a directory and those above it, durably. Existing ones are fine.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
-    /// Gives a file another name within the same directory, in one step; replaces what has that name.
+    /// Gives a file another name within the same directory, in one step; replaces what has that
+    /// name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file's name.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
@@ -77,7 +80,8 @@ pub fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Puts a file in place of `path`, durably and in one step: whoever opens it finds the old bytes or the new ones.
+/// Puts a file in place of `path`, durably and in one step: whoever opens it finds the old bytes or
+/// the new ones.
 pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().expect("a file of ours lies in a directory");
     let mut unfinished = path.as_os_str().to_owned();
@@ -125,7 +129,8 @@ impl Disk for RealDisk {
             return Ok(());
         }
         std::fs::create_dir_all(dir)?;
-        // A directory is durable when the one above it is synced; the ones above that were most likely there before.
+        // A directory is durable when the one above it is synced; the ones above that were most
+        // likely there before.
         for above in dir.ancestors().skip(1).take(2) {
             if above.as_os_str().is_empty() {
                 return self.sync_dir(Path::new("."));

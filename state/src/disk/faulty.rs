@@ -1,11 +1,13 @@
 //! A disk in memory that keeps no more of its promises than a real one does.
 //!
-//! It holds a durable image of every file and directory, and apart from it what was written but not synced. A crash lets a
-//! seeded subset of the latter survive, in any order, each write possibly torn at a 512-byte boundary. It can also fail the
-//! nth write, sync or read, read short, fill up, and flip a bit. After a failed sync it does what Linux does: what was pending
-//! may or may not be there, and a later sync says nothing about it.
+//! It holds a durable image of every file and directory, and apart from it what was written but not
+//! synced. A crash lets a seeded subset of the latter survive, in any order, each write possibly
+//! torn at a 512-byte boundary. It can also fail the nth write, sync or read, read short, fill up,
+//! and flip a bit. After a failed sync it does what Linux does: what was pending may or may not be
+//! there, and a later sync says nothing about it.
 //!
-//! What is *not* here: durations. Nothing takes any time, and the same seed and the same calls give the same disk.
+//! What is *not* here: durations. Nothing takes any time, and the same seed and the same calls give
+//! the same disk.
 
 mod content;
 
@@ -65,13 +67,15 @@ impl FaultyDisk {
         self.inner().mutations
     }
 
-    /// After so many more changes every operation fails. The change that meets the crash may still reach the disk.
+    /// After so many more changes every operation fails. The change that meets the crash may still
+    /// reach the disk.
     pub fn crash_after(&self, writes: u64) {
         let mut inner = self.inner();
         inner.crash_at = Some(inner.mutations + writes);
     }
 
-    /// Cuts the power. What is left is on the disk returned, without faults; this one fails from now on.
+    /// Cuts the power. What is left is on the disk returned, without faults; this one fails from
+    /// now on.
     #[must_use]
     pub fn crash(&self) -> Self {
         let mut inner = self.inner();
@@ -85,7 +89,8 @@ impl FaultyDisk {
         self.inner().short_reads = short;
     }
 
-    /// The `nth` write from now, counting from 0, fails with EIO, and may have been carried out in part.
+    /// The `nth` write from now, counting from 0, fails with EIO, and may have been carried out in
+    /// part.
     pub fn fail_write(&self, nth: u64) {
         self.inner().fail_write = Some(nth);
     }

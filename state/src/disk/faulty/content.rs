@@ -43,7 +43,8 @@ impl Content {
     }
 }
 
-/// The change, or, of a longer write, sometimes only what lies before or behind a sector's boundary.
+/// The change, or, of a longer write, sometimes only what lies before or behind a sector's
+/// boundary.
 pub(super) fn torn(change: &Change, chance: &mut Chance) -> Change {
     let Change::Write { offset, bytes } = change else { return change.clone() };
     let end = offset + bytes.len() as u64;
