@@ -14,6 +14,7 @@ pub mod entity;
 pub mod event;
 pub mod inbox;
 pub mod kind;
+pub mod payment;
 #[cfg(test)]
 mod stand;
 pub mod words;
@@ -25,4 +26,4 @@ pub use kind::{Kind, Listener, Mind, PageLoader, Stop};
 pub use words::{Address, Key, KindId, Position, Timestamp, address_hash, id_fault};
 
 /// Every kind of entity, in the order in which records and rows name them. It only ever grows at its end.
-pub static KINDS: &[Kind] = &[Kind::of::<inbox::Inbox>()];
+pub static KINDS: &[Kind] = &[Kind::of::<inbox::Inbox>(), Kind::of::<payment::Payment>()];
