@@ -27,7 +27,8 @@ use std::path::PathBuf;
 const BATCH_BYTES_MAX: usize = 4 << 20;
 
 /// The largest event, which is also the largest body of a request by default.
-pub(crate) const EVENT_BYTES_MAX: usize = 1 << 20;
+#[cfg(test)]
+const EVENT_BYTES_MAX: usize = topology::sources::lines::LINE_BYTES_MAX;
 
 /// Why a feed ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,9 @@ pub(crate) enum Error {
     /// The input can't be read.
     #[error("reading {input} failed: {source}")]
     Input { input: String, source: io::Error },
+    /// The lines can't be read.
+    #[error(transparent)]
+    Lines(#[from] topology::sources::Error),
     /// The rejects can't be written.
     #[error("writing the rejects file {path} failed: {source}")]
     Rejects { path: PathBuf, source: io::Error },

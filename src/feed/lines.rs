@@ -1,107 +1,107 @@
 //! Lines of a file or of standard input → items of a feed.
 //!
-//! An empty line is nothing and has no number; any other is an event or a reject. A line that is
-//! too long is read to its end and forgotten, never held: memory does not grow with the input. What
-//! is *not* here: what an event means.
+//! The engine's own source of lines reads and numbers them, so that a line has the same number
+//! whichever way it goes in; here each is judged as a server would judge it. What is *not* here:
+//! what an event means to anybody.
 
-use super::{EVENT_BYTES_MAX, Error, Item, Reject};
-use std::io::{BufRead, Read};
+use super::{Error, Item, Reject};
+use actors::{DomainEvent, Timestamp};
+use std::collections::VecDeque;
+use std::io::{BufReader, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use topology::sources::lines::Lines as Source;
+use topology::sources::{self, Progress, RawBatch, Source as _};
+
+/// How much is read and judged at once.
+const READ_RECORDS: usize = 1_000;
+const READ_BYTES: usize = 1 << 20;
 
 /// Reads items from lines.
-pub(crate) struct Lines<R> {
-    reader: R,
-    /// For messages: the file's name, or `standard input`.
-    input: String,
-    line: u64,
-    read_bytes: u64,
+pub(crate) struct Lines {
+    source: Source,
+    batch: RawBatch,
+    ready: VecDeque<Item>,
+    /// How much of the input has been read.
+    read_bytes: Arc<AtomicU64>,
+    ended: bool,
 }
 
-impl<R: BufRead> Lines<R> {
-    pub(crate) fn new(reader: R, input: String) -> Self {
-        Self { reader, input, line: 0, read_bytes: 0 }
+impl Lines {
+    /// The lines of a stream; `input` is its name, for messages.
+    pub(crate) fn new(stream: impl Read + Send + 'static, input: String) -> Self {
+        let read_bytes = Arc::default();
+        let counting = Counting { stream, read_bytes: Arc::clone(&read_bytes) };
+        let stream = Box::new(BufReader::with_capacity(READ_BYTES, counting));
+        let batch = RawBatch::new(READ_RECORDS, READ_BYTES);
+        let source = Source::stream(input, stream);
+        Self { source, batch, ready: VecDeque::new(), read_bytes, ended: false }
     }
 
-    /// One line without its end, or `None` at the end of the input; `Some(None)` if it is too long.
-    fn read_line(&mut self) -> std::io::Result<Option<Option<Vec<u8>>>> {
-        let mut line = Vec::new();
-        let limit = EVENT_BYTES_MAX as u64 + 2;
-        let mut read = (&mut self.reader).take(limit).read_until(b'\n', &mut line)? as u64;
-        if read == 0 {
-            return Ok(None);
-        }
-        let whole = line.last() == Some(&b'\n') || read < limit;
-        if !whole {
-            read += skip_line(&mut self.reader)?;
-        }
-        self.line += 1;
-        self.read_bytes += read;
-        while matches!(line.last(), Some(b'\n' | b'\r')) {
-            line.pop();
-        }
-        Ok(Some((whole && line.len() <= EVENT_BYTES_MAX).then_some(line)))
-    }
-
-    fn item(&self, line: Option<Vec<u8>>) -> Item {
-        let event = match line {
-            None => Err(("too-large", format!("longer than {EVENT_BYTES_MAX} bytes"))),
-            Some(bytes) => check(bytes),
-        };
-        let event = event.map_err(|(code, reason)| Reject {
-            file: None,
-            line: self.line,
-            code: code.into(),
-            reason,
+    /// Reads the next items, if there are more.
+    fn fill(&mut self) -> Result<(), sources::Error> {
+        let next = self.batch.next();
+        self.batch.begin(next);
+        self.ended = self.source.read(next, &mut self.batch)? == Progress::End;
+        let read_bytes = self.read_bytes.load(Ordering::Relaxed);
+        let records = self.batch.records().map(|record| {
+            let event = check(record.bytes).map_err(|reason| ("bad-request", reason));
+            (record.place, event)
         });
-        Item { line: self.line, read_bytes: self.read_bytes, event }
+        let rejects = self.batch.rejects().iter();
+        let rejects =
+            rejects.map(|reject| (reject.place, Err((reject.code, reject.reason.clone()))));
+        let item = |(line, event): (u64, Result<String, (&'static str, String)>)| {
+            let reject =
+                |(code, reason)| Reject { file: None, line, code: From::from(code), reason };
+            Item { line, read_bytes, event: event.map_err(reject) }
+        };
+        self.ready.extend(records.chain(rejects).map(item));
+        self.ready.make_contiguous().sort_by_key(|item| item.line);
+        Ok(())
     }
 }
 
-impl<R: BufRead> Iterator for Lines<R> {
+impl Iterator for Lines {
     type Item = Result<Item, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            match self.read_line() {
-                Ok(None) => return None,
-                Ok(Some(Some(line))) if line.iter().all(u8::is_ascii_whitespace) => {}
-                Ok(Some(line)) => return Some(Ok(self.item(line))),
-                Err(source) => {
-                    return Some(Err(Error::Input { input: self.input.clone(), source }));
-                }
+        while self.ready.is_empty() && !self.ended {
+            if let Err(error) = self.fill() {
+                self.ended = true;
+                return Some(Err(error.into()));
             }
         }
+        self.ready.pop_front().map(Ok)
     }
 }
 
-/// Reads to the end of the line; returns how many bytes that was.
-fn skip_line(reader: &mut impl BufRead) -> std::io::Result<u64> {
-    let mut skipped = 0;
-    loop {
-        let buffer = reader.fill_buf()?;
-        let end = buffer.iter().position(|byte| *byte == b'\n');
-        let used = end.map_or(buffer.len(), |end| end + 1);
-        reader.consume(used);
-        skipped += used as u64;
-        if end.is_some() || used == 0 {
-            return Ok(skipped);
-        }
-    }
+/// Whether a line is an event, by the same judgement as the server's: what it would refuse is
+/// refused here, in every run alike.
+fn check(line: &[u8]) -> Result<String, String> {
+    DomainEvent::parse(line, Timestamp::default()).map_err(|fault| fault.to_string())?;
+    Ok(String::from_utf8(line.to_vec()).expect("what parses is UTF-8"))
 }
 
-/// Whether a line can be an event at all.
-fn check(bytes: Vec<u8>) -> Result<String, (&'static str, String)> {
-    let bad = |reason: String| ("bad-request", reason);
-    let text = String::from_utf8(bytes).map_err(|e| bad(format!("not UTF-8: {e}")))?;
-    let text = text.trim_start_matches('\u{feff}').trim();
-    // The same judgement as the server's: what it would refuse is refused here, in every run alike.
-    actors::DomainEvent::parse(text.as_bytes(), actors::Timestamp::default())
-        .map_err(|fault| bad(fault.to_string()))?;
-    Ok(text.to_owned())
+/// Counts what passes.
+struct Counting<R> {
+    stream: R,
+    read_bytes: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.stream.read(buffer)?;
+        self.read_bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feed::EVENT_BYTES_MAX;
+    use std::io::Cursor;
 
     #[test]
     fn lines_are_numbered_checked_and_bounded() {
@@ -111,7 +111,7 @@ mod tests {
         let input = format!("\u{feff}{event}\r\n\n[1]\n{long}\n{just_fits}\n{{\"b\"\n  {event}  ");
         let total = input.len() as u64;
         let items: Vec<_> =
-            Lines::new(input.as_bytes(), "test".into()).map(Result::unwrap).collect();
+            Lines::new(Cursor::new(input), "test".into()).map(Result::unwrap).collect();
         let said: Vec<_> = items
             .iter()
             .map(|item| match &item.event {

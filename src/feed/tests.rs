@@ -63,7 +63,7 @@ fn run(input: &str, book: &mut Book, batch: usize) -> Ran {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rejects.ndjson");
     let mut rejects = Rejects::new(path.clone());
-    let lines = Lines::new(input.as_bytes(), "test".into());
+    let lines = Lines::new(std::io::Cursor::new(input.to_owned()), "test".into());
     let options = Options { producer: "test".into(), batch };
     let result = feed(lines, book, &options, &mut rejects, &mut Progress::new(Unit::Unknown));
     let (count, _) = rejects.finish().unwrap();

@@ -5,11 +5,9 @@ use super::{Ended, Error};
 use crate::cli::{Feeding, Ingest};
 use crate::feed::{self, Item, Progress, Reject, Rejects, Unit, lines::Lines};
 use std::fs::File;
-use std::io::{BufReader, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// How much of a file is read at once.
-const BUFFER_BYTES: usize = 1 << 20;
 /// How much of a file's beginning makes its producer's name.
 const NAMED_AFTER_BYTES: u64 = 4_096;
 
@@ -23,8 +21,7 @@ pub(super) fn run(arguments: &Ingest) -> Result<Ended, Error> {
                     .into(),
             ));
         };
-        let stdin = BufReader::with_capacity(BUFFER_BYTES, std::io::stdin());
-        let lines = Lines::new(stdin, "standard input".into());
+        let lines = Lines::new(std::io::stdin(), "standard input".into());
         let path = Path::new("stdin");
         return send(
             Input { items: lines, rejects: &[], path, unit: Unit::Unknown },
@@ -46,8 +43,7 @@ pub(super) fn run(arguments: &Ingest) -> Result<Ended, Error> {
     let producer = feeding.producer.clone().unwrap_or_else(|| name_of(file, &beginning));
     // What was read for the name is read again: a pipe can't be sought back in.
     let whole = std::io::Cursor::new(beginning).chain(opened);
-    let lines =
-        Lines::new(BufReader::with_capacity(BUFFER_BYTES, whole), file.display().to_string());
+    let lines = Lines::new(whole, file.display().to_string());
     let unit = if metadata.is_file() { Unit::Bytes(metadata.len()) } else { Unit::Unknown };
     send(Input { items: lines, rejects: &[], path: file, unit }, feeding, producer)
 }
