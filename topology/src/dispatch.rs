@@ -22,6 +22,10 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 /// promised two seconds; the rest is for the way there.
 const UNKNOWN_AGAIN_MS_MAX: u64 = 1_000;
 
+/// Last words that are remembered. What is forgotten and offered again is asked for again, under
+/// the same id: a waste, not an error.
+const TOLD_MAX: usize = 1 << 16;
+
 /// How one sink is to be treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -165,8 +169,8 @@ pub struct Dispatch {
     options: Options,
     seed: u64,
     entries: BTreeMap<EffectId, Entry>,
-    /// Had their last word, which their entities have not applied yet: until then they may be
-    /// offered once more.
+    /// Had their last word, which the journal perhaps does not have yet: until then a restarted
+    /// worker may offer them once more.
     told: BTreeSet<EffectId>,
     lanes: BTreeMap<String, Lane>,
     /// The sink that was served last.
@@ -215,8 +219,8 @@ impl Dispatch {
             .insert(id, Entry { out, attempts: 0, unknown: false, withdrawn: false, phase });
     }
 
-    /// The entity's pending entry has ended: nothing more is to be told. Must follow every last
-    /// word, once that is applied.
+    /// Nobody will offer this any more: its entity's pending entry has ended, or the record of its
+    /// last word is durable. Should follow every last word.
     pub fn withdraw(&mut self, id: EffectId) {
         self.told.remove(&id);
         let Some(entry) = self.entries.get_mut(&id) else { return };
@@ -310,6 +314,9 @@ impl Dispatch {
     fn end(&mut self, id: EffectId, word: Word) -> Told {
         let entry = self.entries.remove(&id).expect("only what has an entry can end");
         assert!(self.told.insert(id), "delivery {id} has had its last word before");
+        if self.told.len() > TOLD_MAX {
+            self.told.pop_first();
+        }
         Told { address: entry.out.address, id, delivery: entry.out.delivery, word }
     }
 

@@ -46,6 +46,18 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// What was durable is no line any more.
+    #[error(
+        "{} is damaged at byte {offset}: restore it, or remove it and {CURSOR_FILE} to have all of \
+         it written again",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the first bad line begins.
+        offset: u64,
+    },
     /// An earlier write failed, so nobody knows how the file ends.
     #[error("an earlier write to {} failed: open it again first", path.display())]
     Failed {
@@ -90,11 +102,13 @@ impl Outbox {
         };
         let file = file.map_err(tried("open"))?;
         let scanned = scan::scan(&*file, known.as_ref()).map_err(tried("read"))?;
-        let foreign = known.is_none() && scanned.end == 0 && scanned.file_bytes > 0;
-        if foreign {
+        if known.is_none() && scanned.end == 0 && scanned.file_bytes > 0 {
             // The cursor is made durable before the first line is, so this is not the work of a
             // crash.
             return Err(Error::Foreign { path });
+        }
+        if scanned.bad_line && known.as_ref().is_some_and(|known| scanned.end < known.file_bytes) {
+            return Err(Error::Damaged { path, offset: scanned.end });
         }
         scan::mend(&*file, &scanned).map_err(tried("mend"))?;
         let known = known.unwrap_or_else(|| Cursor::new(journal));

@@ -28,6 +28,8 @@ pub(super) struct Scanned {
     pub(super) end: u64,
     /// How long the file was.
     pub(super) file_bytes: u64,
+    /// What follows is a line, but not a whole one of ours, or one out of order.
+    pub(super) bad_line: bool,
     next: Position,
     last: Option<Position>,
 }
@@ -42,7 +44,8 @@ impl Scanned {
 /// Looks at as much of the file as the cursor leaves open.
 pub(super) fn scan(file: &dyn DiskFile, known: Option<&Cursor>) -> io::Result<Scanned> {
     let file_bytes = file.len()?;
-    let mut scanned = Scanned { start: 0, end: 0, file_bytes, next: 0, last: None };
+    let mut scanned =
+        Scanned { start: 0, end: 0, file_bytes, bad_line: false, next: 0, last: None };
     if let Some(cursor) = known {
         let fits = ends_as(file, file_bytes, cursor)?;
         if fits || file_bytes == 0 {
@@ -97,10 +100,13 @@ fn read_lines(file: &dyn DiskFile, scanned: &mut Scanned) -> io::Result<()> {
         let read = file.read_at(&mut unread[held..], at)?;
         unread.truncate(held + read);
         at += read as u64;
-        let whole = match accept(&unread, held, scanned) {
-            Some(whole) if read > 0 => whole,
-            _ => return Ok(()),
+        let Some(whole) = accept(&unread, held, scanned) else {
+            scanned.bad_line = true;
+            return Ok(());
         };
+        if read == 0 {
+            return Ok(());
+        }
         unread.drain(..whole);
     }
 }

@@ -246,6 +246,20 @@ fn a_cursor_that_is_ahead_of_its_file_is_taken_back() {
 }
 
 #[test]
+fn damage_in_what_was_durable_is_not_cut_away() {
+    let disk = disk(3);
+    run(&disk, &Published::new(3, 20), &mut Chance(3), &mut 0).unwrap();
+    let path = Path::new(DIR).join(FILE);
+    let lines = file_of(&disk);
+    let last = lines[..lines.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    disk.flip_bit(&path, (lines.len() as u64 - 4) * 8 + 7);
+    let damaged = file_of(&disk);
+    let error = open(&disk).err().expect("refused");
+    assert!(matches!(&error, Error::Damaged { offset, .. } if *offset == last as u64), "{error}");
+    assert!(file_of(&disk) == damaged);
+}
+
+#[test]
 fn a_file_that_was_moved_away_is_not_written_again() {
     let (disk, published) = after(|disk, dir| {
         disk.rename(&dir.join(FILE), &dir.join("yesterday.ndjson")).unwrap();
