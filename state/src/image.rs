@@ -23,7 +23,9 @@ mod write;
 
 pub use cache::Cache;
 pub use cursor::Cursor;
+pub(crate) use filter::hash;
 pub use read::Image;
+pub(crate) use read::set_aside;
 pub use write::{Finished, Writer};
 
 use actors::Position;
@@ -35,6 +37,7 @@ pub const KEY_BYTES_MAX: usize = 4_096;
 /// The longest value, in bytes.
 pub const VALUE_BYTES_MAX: usize = 64 << 10;
 
+const UNFINISHED: &str = "tmp";
 const MAGIC: &[u8; 8] = b"BWIMAGE\0";
 const END_MAGIC: &[u8; 8] = b"BWIMGEND";
 const VERSION: u16 = 1;
@@ -193,6 +196,11 @@ pub fn file_name(shard: u16, generation: u64) -> String {
 pub fn parse_file_name(name: &str) -> Option<(u16, u64)> {
     let (shard, generation) = name.strip_suffix(".img")?.split_once('-')?;
     Some((shard.parse().ok()?, generation.parse().ok()?))
+}
+
+/// Whether this is the name of an image that was never finished.
+pub fn is_unfinished(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == UNFINISHED)
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {

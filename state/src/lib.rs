@@ -10,3 +10,4 @@ pub mod image;
 pub mod journal;
 pub mod origin;
 pub mod row;
+pub mod store;

@@ -173,7 +173,7 @@ impl Image {
 /// Gives a damaged image a name that no start looks for. Best effort: if the disk refuses this too,
 /// the next start finds the damage again.
 pub(crate) fn set_aside(disk: &dyn Disk, path: &Path) {
-    let renamed = disk.rename(path, &path.with_extension("damaged"));
+    let renamed = disk.rename(path, &path.with_extension("aside"));
     let synced = renamed.and_then(|()| path.parent().map_or(Ok(()), |dir| disk.sync_dir(dir)));
     if let Err(error) = synced {
         tracing::warn!(image = %path.display(), %error, "could not set a damaged image aside");

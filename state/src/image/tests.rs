@@ -130,7 +130,7 @@ fn damage_takes_the_image_out_of_service() {
     expect_test::expect![["image /images/005-0000000007.img is damaged at byte 64: block"]]
         .assert_eq(&error.to_string());
     assert!(!shared.exists(&path));
-    assert!(shared.exists(&path.with_extension("damaged")));
+    assert!(shared.exists(&path.with_extension("aside")));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use super::filter::{Filter, hash};
 use super::{
     ENTRY_HEAD_BYTES, Error, Header, KEY_BYTES_MAX, NOTE_BYTES_MAX, TRAILER_BYTES, Trailer,
-    VALUE_BYTES_MAX, disk_error, file_name,
+    UNFINISHED, VALUE_BYTES_MAX, disk_error, file_name,
 };
 use crate::disk::{Disk, DiskFile};
 use crate::row::key::space;
@@ -57,7 +57,7 @@ impl Writer {
     pub fn begin(disk: &Arc<dyn Disk>, dir: &Path, header: &Header) -> Result<Self, Error> {
         fits("note", header.note.len(), NOTE_BYTES_MAX)?;
         let finished = dir.join(file_name(header.shard, header.generation));
-        let names = Names { unfinished: finished.with_extension("tmp"), finished };
+        let names = Names { unfinished: finished.with_extension(UNFINISHED), finished };
         let create = disk.create(&names.unfinished);
         let file = create.map_err(disk_error("create", &names.unfinished))?;
         let mut out = header.encode();

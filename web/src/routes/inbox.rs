@@ -1,0 +1,117 @@
+//! `/users/{user}/inbox`: what happened that concerns a user, and what they have done with it.
+//!
+//! A user nobody has ever heard of has an empty inbox: users are not ours to know. An item that is
+//! not this user's is a 404. What is *not* here: the texts, which are the kind's.
+
+use super::commands;
+use crate::call::Call;
+use crate::cursor::{Scope, refused};
+use crate::error::Error;
+use crate::reply::{Envelope, Reply};
+use actors::inbox::{Answer, Archived, Event, Inbox, ItemId, ItemView, List, Listed, Query};
+use serde_json::json;
+use topology::Freshness;
+
+/// What `?archived=` takes.
+const ARCHIVED: &[(&str, Archived)] =
+    &[("exclude", Archived::Exclude), ("include", Archived::Include), ("only", Archived::Only)];
+/// About the size of an item as JSON.
+const ITEM_BYTES: usize = 320;
+
+/// Asks for a part of the inbox; one that is not there is empty.
+async fn ask_list(call: &Call, list: List, fresh: Freshness) -> Result<(Listed, u64), Error> {
+    let read = call.handle.ask::<Inbox>(call.id(0), Query::List(list), fresh).await?;
+    let listed = match read.value {
+        Some(Answer::List(listed)) => listed,
+        Some(Answer::Item(_)) => {
+            return Err(Error::Internal("an inbox answered a list with an item".to_owned()));
+        }
+        None => Listed { items: Vec::new(), next: None, unread: 0, total: 0 },
+    };
+    Ok((listed, read.position))
+}
+
+/// `GET /users/{user}/inbox`
+pub(super) async fn list(call: Call) -> Result<Reply, Error> {
+    let filters = ["unread", "archived"];
+    let scope = Scope::new(call.path.as_str(), &call.query, &filters)?;
+    let before = scope.open_text(&call.query)?;
+    let before = match before {
+        Some(place) => Some(ItemId::parse(&place).ok_or_else(refused)?),
+        None => None,
+    };
+    let list = List {
+        unread: call.query.boolean("unread")?.unwrap_or(false),
+        archived: call.query.word("archived", ARCHIVED)?.unwrap_or_default(),
+        limit: call.query.limit()?,
+        before,
+    };
+    let (listed, position) = ask_list(&call, list, call.fresh()?).await?;
+    let next = listed.next.map(|place| scope.seal(place.to_string().as_bytes()));
+    let mut body = Envelope::begin(listed.items.len() * ITEM_BYTES);
+    body.json(&listed.items);
+    let counts = [("unread", u64::from(listed.unread)), ("total", u64::from(listed.total))];
+    Ok(Reply::enveloped(body.meta_with(position, &counts).page(next.as_deref())))
+}
+
+/// One of the user's items.
+async fn item(call: &Call, fresh: Freshness) -> Result<(ItemId, ItemView, u64), Error> {
+    let (user, text) = (call.id(0), call.id(1));
+    let not_found = || Error::NotFound(format!("the inbox of {user} has no item {text}"));
+    let id = ItemId::parse(text).ok_or_else(not_found)?;
+    let read = call.handle.ask::<Inbox>(user, Query::Item(id), fresh).await?;
+    match read.value {
+        Some(Answer::Item(Some(item))) => Ok((id, item, read.position)),
+        _ => Err(not_found()),
+    }
+}
+
+/// `GET /users/{user}/inbox/{item}`
+pub(super) async fn show(call: Call) -> Result<Reply, Error> {
+    let (_, item, position) = item(&call, call.fresh()?).await?;
+    Ok(Reply::data(&item, position))
+}
+
+/// `POST /users/{user}/inbox/{item}/read`
+pub(super) async fn read(call: Call) -> Result<Reply, Error> {
+    mark(call, Event::Read).await
+}
+
+/// `POST /users/{user}/inbox/{item}/unread`
+pub(super) async fn unread(call: Call) -> Result<Reply, Error> {
+    mark(call, Event::Unread).await
+}
+
+/// `POST /users/{user}/inbox/{item}/archive`
+pub(super) async fn archive(call: Call) -> Result<Reply, Error> {
+    mark(call, Event::Archive).await
+}
+
+/// `POST /users/{user}/inbox/{item}/unarchive`
+pub(super) async fn unarchive(call: Call) -> Result<Reply, Error> {
+    mark(call, Event::Unarchive).await
+}
+
+/// Marks one item, and answers with it.
+async fn mark(call: Call, event: fn(ItemId) -> Event) -> Result<Reply, Error> {
+    let body = call.object()?;
+    let (id, _, _) = item(&call, call.fresh()?).await?;
+    let done = commands::tell::<Inbox>(&call, call.id(0), &event(id), &body, 200).await?;
+    let (_, item, position) = item(&call, call.fresh_from(done.position)).await?;
+    Ok(done.mark(Reply::data(&item, position)))
+}
+
+/// `POST /users/{user}/inbox/read-all`: whatever stood there when the call came is read.
+pub(super) async fn read_all(call: Call) -> Result<Reply, Error> {
+    let body = call.object()?;
+    let counts = List { unread: false, archived: Archived::Exclude, limit: 0, before: None };
+    let (before, position) = ask_list(&call, counts.clone(), call.fresh()?).await?;
+    if before.total == 0 {
+        // Nothing to read, and nobody needs a record of that: a user we never heard of stays one.
+        return Ok(Reply::data(&json!({"unread": 0, "total": 0}), position));
+    }
+    let done = commands::tell::<Inbox>(&call, call.id(0), &Event::ReadAll, &body, 200).await?;
+    let (after, position) = ask_list(&call, counts, call.fresh_from(done.position)).await?;
+    let counts = json!({"unread": after.unread, "total": after.total});
+    Ok(done.mark(Reply::data(&counts, position)))
+}
