@@ -3,12 +3,12 @@
 //! Nothing in this crate has a clock, chance, threads, files or sockets; the crate-local `clippy.toml` forbids them. An actor
 //! is a fold of its records, and the same records give the same bytes on any machine.
 
+pub mod answer;
 mod civil;
 pub mod codec;
 pub mod course;
 pub mod currency;
 pub mod deadletter;
-pub mod decimal;
 pub mod effects;
 pub mod entity;
 pub mod event;
@@ -26,4 +26,8 @@ pub use kind::{Kind, Listener, Mind, PageLoader, Stop};
 pub use words::{Address, Key, KindId, Position, Timestamp, address_hash, id_fault};
 
 /// Every kind of entity, in the order in which records and rows name them. It only ever grows at its end.
-pub static KINDS: &[Kind] = &[Kind::of::<inbox::Inbox>(), Kind::of::<payment::Payment>()];
+pub static KINDS: &[Kind] = &[
+    Kind::of::<inbox::Inbox>(),
+    Kind::of::<payment::Payment>(),
+    Kind::of::<course::Course>(),
+];

@@ -6,7 +6,7 @@
 use super::note::Topic;
 use super::page::Item;
 use super::text;
-use crate::decimal::Millionths;
+use crate::answer::{Millionths, Shown};
 use crate::words::{Position, Timestamp};
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Deserialize, Serialize, Serializer};
@@ -85,15 +85,6 @@ impl Serialize for ItemView {
         out.serialize_field("data", &ItemData(&self.topic))?;
         out.serialize_field("position", &self.position)?;
         out.end()
-    }
-}
-
-/// A value as the text it shows itself as.
-struct Shown<T>(T);
-
-impl<T: fmt::Display> Serialize for Shown<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
     }
 }
 

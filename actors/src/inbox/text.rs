@@ -4,8 +4,8 @@
 //! from the event appears in a text.
 
 use super::note::{Payment, Topic};
+use crate::answer::Millionths;
 use crate::currency::Money;
-use crate::decimal::Millionths;
 use std::fmt;
 
 /// The title of an item.

@@ -1,4 +1,4 @@
-//! Exact fractions in answers: counted in millionths, rounded once, never a float.
+//! How values stand in answers: exact fractions, counted in millionths, rounded once, never a float; and values as texts.
 //!
 //! What is *not* here: money, which has no fractions below its minor unit.
 
@@ -37,6 +37,15 @@ impl Serialize for Millionths {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let raw = RawValue::from_string(self.to_string()).map_err(ser::Error::custom)?;
         raw.serialize(serializer)
+    }
+}
+
+/// A value as the text it shows itself as.
+pub(crate) struct Shown<T>(pub(crate) T);
+
+impl<T: fmt::Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
     }
 }
 
