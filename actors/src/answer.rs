@@ -1,4 +1,5 @@
-//! How values stand in answers: exact fractions, counted in millionths, rounded once, never a float; and values as texts.
+//! How values stand in answers: exact fractions, counted in millionths, rounded once, never a
+//! float; and values as texts.
 //!
 //! What is *not* here: money, which has no fractions below its minor unit.
 
@@ -9,7 +10,8 @@ use std::fmt;
 /// Millionths in one.
 pub(crate) const ONE: u128 = 1_000_000;
 
-/// A number of millionths; in JSON a number with as many digits as it needs, six behind the point at most.
+/// A number of millionths; in JSON a number with as many digits as it needs, six behind the point
+/// at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Millionths(pub u128);
 

@@ -1,14 +1,17 @@
-//! Dates by arithmetic: days to (year, month, day) and back, and the forms of RFC 3339 that nearly every event uses.
+//! Dates by arithmetic: days to (year, month, day) and back, and the forms of RFC 3339 that nearly
+//! every event uses.
 //!
-//! Only speed is at stake here: whatever [`parse_common`] declines goes to jiff, and a test holds both to the same answer.
-//! What is *not* here: time zones, leap seconds, durations. The calendar is the proleptic Gregorian one.
+//! Only speed is at stake here: whatever [`parse_common`] declines goes to jiff, and a test holds
+//! both to the same answer. What is *not* here: time zones, leap seconds, durations. The calendar
+//! is the proleptic Gregorian one.
 
 /// Milliseconds of a day.
 pub(crate) const DAY_MS: i64 = 86_400_000;
 
 /// Days since 1970-01-01 of a date in the years 0 to 9999.
 pub(crate) fn days_of(year: i64, month: i64, day: i64) -> i64 {
-    // A year that begins in March has its leap day at the end, so that months are counted without a table.
+    // A year that begins in March has its leap day at the end, so that months are counted without a
+    // table.
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let year_of_era = year - era * 400;
@@ -32,7 +35,8 @@ pub(crate) fn date_of(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// Reads `YYYY-MM-DDTHH:MM:SS[.f…]Z` as milliseconds since 1970. `None` for every other form, right or wrong.
+/// Reads `YYYY-MM-DDTHH:MM:SS[.f…]Z` as milliseconds since 1970. `None` for every other form, right
+/// or wrong.
 pub(crate) fn parse_common(text: &str) -> Option<i64> {
     let (head, rest) = text.as_bytes().split_first_chunk::<19>()?;
     let &[_, _, _, _, b'-', _, _, b'-', _, _, b'T', _, _, b':', _, _, b':', _, _] = head else {

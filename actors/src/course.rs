@@ -1,9 +1,11 @@
-//! One aggregate per course: how many enrolled, finished and handed in, with which scores, and what it earned.
+//! One aggregate per course: how many enrolled, finished and handed in, with which scores, and what
+//! it earned.
 //!
-//! The head has the totals of the report; the days of the series are in pages ([`page`]). All of it is counts and sums, exact,
-//! in whole millionths and minor units. The course keeps no memory per learner: an event that says the same of the same
-//! learner again counts again, and a score counts where it stands, in `submitted` or in `graded`. What is *not* here: whether
-//! money moved, which the payment decides, and tells once.
+//! The head has the totals of the report; the days of the series are in pages ([`page`]). All of it
+//! is counts and sums, exact, in whole millionths and minor units. The course keeps no memory per
+//! learner: an event that says the same of the same learner again counts again, and a score counts
+//! where it stands, in `submitted` or in `graded`. What is *not* here: whether money moved, which
+//! the payment decides, and tells once.
 //!
 //! Invariant: the sum of a metric's days equals its total.
 
@@ -23,7 +25,8 @@ use crate::words::Timestamp;
 use page::{Column, page_number};
 use serde::{Deserialize, Serialize};
 
-/// A course's head knows at most so many currencies, which keeps it below 2 KiB. Movements in a further one are rejected.
+/// A course's head knows at most so many currencies, which keeps it below 2 KiB. Movements in a
+/// further one are rejected.
 pub const CURRENCIES_MAX: usize = 64;
 
 /// One course: the head.

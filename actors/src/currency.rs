@@ -1,7 +1,8 @@
 //! Money's words: the currencies somebody can be paid in, and amounts in their minor units.
 //!
-//! Amounts are whole numbers of minor units, never floats. What is *not* here: what a payment may do with its money.
-//! Invariant: a [`Currency`] that came through [`Currency::parse`] is in the table below.
+//! Amounts are whole numbers of minor units, never floats. What is *not* here: what a payment may
+//! do with its money. Invariant: a [`Currency`] that came through [`Currency::parse`] is in the
+//! table below.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
@@ -9,8 +10,8 @@ use std::fmt;
 /// The greatest amount of one payment, capture or refund, in minor units.
 pub const AMOUNT_MAX: i64 = 1_000_000_000_000;
 
-/// ISO 4217, active codes in order, without metals, units of account and test codes. ANG and BGN have been withdrawn, but
-/// refunds of what was bought in them still happen.
+/// ISO 4217, active codes in order, without metals, units of account and test codes. ANG and BGN
+/// have been withdrawn, but refunds of what was bought in them still happen.
 const ACTIVE: &[&str] = &[
     "AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM", "BBD", "BDT",
     "BGN", "BHD", "BIF", "BMD", "BND", "BOB", "BOV", "BRL", "BSD", "BTN", "BWP", "BYN", "BZD",

@@ -1,9 +1,11 @@
-//! Domain events: what the outside says, or what we publish. One shape, whatever dialect it came in.
+//! Domain events: what the outside says, or what we publish. One shape, whatever dialect it came
+//! in.
 //!
-//! The journal keeps every event in one form, structured CloudEvents 1.0 JSON, and [`DomainEvent::parse`] reads that, and
-//! borrows from it wherever it can. The other forms an event may come in are first made into that one by
-//! [`canonical`]. What is *not* here: HTTP and Kafka headers, whose names and quoting are the door's and the consumer's, and
-//! what anybody does with an event.
+//! The journal keeps every event in one form, structured CloudEvents 1.0 JSON, and
+//! [`DomainEvent::parse`] reads that, and borrows from it wherever it can. The other forms an event
+//! may come in are first made into that one by [`canonical`]. What is *not* here: HTTP and Kafka
+//! headers, whose names and quoting are the door's and the consumer's, and what anybody does with
+//! an event.
 
 pub mod canonical;
 mod check;
@@ -19,7 +21,8 @@ use read::Envelope;
 use scalar::Text;
 use std::borrow::Cow;
 
-/// An event of a known type that lacks what it needs, or whose value is not acceptable. It becomes a dead letter.
+/// An event of a known type that lacks what it needs, or whose value is not acceptable. It becomes
+/// a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {why}")]
 pub struct Unfit {
@@ -48,7 +51,8 @@ pub enum NotAnEvent {
 /// The type of a domain event, as far as we know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventType {
-    /// One of the known types, by its canonical name without reverse DNS and version: `learning.enrollment.created`.
+    /// One of the known types, by its canonical name without reverse DNS and version:
+    /// `learning.enrollment.created`.
     Known(&'static str),
     /// A known type with a major version we do not know: a dead letter.
     UnknownMajor,
@@ -73,12 +77,14 @@ pub struct DomainEvent<'a> {
     pub time: Timestamp,
     /// The fields of `data` that any kind needs.
     pub data: Data<'a>,
-    /// Whether we published it ourselves. Kinds that turn outside facts into state do not hear their own.
+    /// Whether we published it ourselves. Kinds that turn outside facts into state do not hear
+    /// their own.
     pub own: bool,
 }
 
-/// The fields of `data` that any known event has; camelCase and snake_case alike. Absent, null and of another JSON type are `None`,
-/// except that an id may be a number (kept as its text). Kinds read them through the checks (`user`, `money` and so on).
+/// The fields of `data` that any known event has; camelCase and snake_case alike. Absent, null and
+/// of another JSON type are `None`, except that an id may be a number (kept as its text). Kinds
+/// read them through the checks (`user`, `money` and so on).
 #[derive(Clone, Debug, Default)]
 pub struct Data<'a> {
     /// `user_id`
@@ -109,16 +115,18 @@ pub struct Data<'a> {
     pub banked: Option<bool>,
     /// `reason`
     pub reason: Option<Cow<'a, str>>,
-    /// The first field that has the wrong JSON type, or is there twice: whoever hears this event finds it unfit.
+    /// The first field that has the wrong JSON type, or is there twice: whoever hears this event
+    /// finds it unfit.
     pub fault: Option<Unfit>,
 }
 
 impl<'a> DomainEvent<'a> {
-    /// Reads structured CloudEvents 1.0 JSON. An event without a time happened when it was received.
+    /// Reads structured CloudEvents 1.0 JSON. An event without a time happened when it was
+    /// received.
     ///
     /// # Errors
-    /// The text is not JSON, or lacks what makes it a CloudEvent. An event of a known type with unfit data is an event all
-    /// the same.
+    /// The text is not JSON, or lacks what makes it a CloudEvent. An event of a known type with
+    /// unfit data is an event all the same.
     pub fn parse(text: &'a [u8], received_at: Timestamp) -> Result<Self, NotAnEvent> {
         let text = std::str::from_utf8(text)
             .map_err(|error| NotAnEvent::Unreadable(format!("not UTF-8: {error}")))?;

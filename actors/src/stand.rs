@@ -1,7 +1,8 @@
 //! A stand to try a kind on, in tests: one entity, its pages at rest, and what hears events for it.
 //!
-//! It does what the engine does with one record, no more: it finds the page, applies, and stores. Whatever is stored is
-//! encoded and decoded again, so that a kind that forgets something on the way is found out.
+//! It does what the engine does with one record, no more: it finds the page, applies, and stores.
+//! Whatever is stored is encoded and decoded again, so that a kind that forgets something on the
+//! way is found out.
 
 use crate::codec;
 use crate::effects::Effects;

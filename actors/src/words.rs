@@ -1,6 +1,7 @@
 //! The words everything else is said in: time, position, kind, key, address.
 //!
-//! Nothing here does anything. What is *not* here: records and frames (they are `state`'s), and who lives where (`topology`'s).
+//! Nothing here does anything. What is *not* here: records and frames (they are `state`'s), and who
+//! lives where (`topology`'s).
 
 use crate::civil;
 use compact_str::CompactString;
@@ -10,8 +11,8 @@ use std::fmt;
 /// A record's number in the journal, from 0, without gaps. A `next` position is exclusive.
 pub type Position = u64;
 
-/// The name of one entity within its kind: 1 to [`ID_BYTES_MAX`] bytes of UTF-8 without control characters.
-/// Keys of up to 24 bytes live inline, without an allocation.
+/// The name of one entity within its kind: 1 to [`ID_BYTES_MAX`] bytes of UTF-8 without control
+/// characters. Keys of up to 24 bytes live inline, without an allocation.
 pub type Key = CompactString;
 
 /// The longest id, in bytes.
@@ -24,10 +25,12 @@ pub const ID_BYTES_MAX: usize = 256;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The earliest and the latest time an event may carry: the years 1 to 9999, so that every time prints as RFC 3339.
+    /// The earliest and the latest time an event may carry: the years 1 to 9999, so that every time
+    /// prints as RFC 3339.
     pub const RANGE: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 
-    /// Reads RFC 3339 (`2026-11-20T13:36:00.123Z`, any offset); finer digits than milliseconds are cut off.
+    /// Reads RFC 3339 (`2026-11-20T13:36:00.123Z`, any offset); finer digits than milliseconds are
+    /// cut off.
     pub fn parse(text: &str) -> Option<Self> {
         let ms = match civil::parse_common(text) {
             Some(ms) => ms,
@@ -51,7 +54,8 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A kind's place in the table of kinds. It stands in records and rows, so a table only ever grows at its end.
+/// A kind's place in the table of kinds. It stands in records and rows, so a table only ever grows
+/// at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct KindId(pub u8);
 
@@ -81,7 +85,8 @@ impl Address {
     }
 }
 
-/// The hash that decides an address's shard. It is part of the data directory's format: never change it.
+/// The hash that decides an address's shard. It is part of the data directory's format: never
+/// change it.
 pub fn address_hash(kind: KindId, key: &str) -> u64 {
     xxhash_rust::xxh3::xxh3_64_with_seed(key.as_bytes(), u64::from(kind.0))
 }

@@ -1,7 +1,8 @@
-//! The days of a course, 32 of them a page, in chains: the counts are chain 0, and each currency has one of its own.
+//! The days of a course, 32 of them a page, in chains: the counts are chain 0, and each currency
+//! has one of its own.
 //!
-//! What is *not* here: weeks and months, which are sums over days. Invariant: a page, encoded, is at most 4 KiB: 32 days times
-//! 8 columns of 12 bytes.
+//! What is *not* here: weeks and months, which are sums over days. Invariant: a page, encoded, is
+//! at most 4 KiB: 32 days times 8 columns of 12 bytes.
 
 use super::Event;
 use crate::civil::DAY_MS;

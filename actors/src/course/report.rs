@@ -1,7 +1,7 @@
 //! The report on a course, as its reader sees it.
 //!
-//! What is *not* here: the counting. Invariant: everything is exact but rates and means, which are rounded once, half away
-//! from zero, to 6 decimals, and null where they mean nothing.
+//! What is *not* here: the counting. Invariant: everything is exact but rates and means, which are
+//! rounded once, half away from zero, to 6 decimals, and null where they mean nothing.
 
 use super::{Course, Revenue};
 use crate::answer::{Millionths, ONE, Shown};

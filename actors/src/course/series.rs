@@ -1,8 +1,8 @@
 //! A course over time: one metric, in days, weeks or months of UTC.
 //!
-//! A bucket belongs to the answer if its start is within `from` (inclusive) and `to` (exclusive), and then it is whole. What
-//! is *not* here: dates as text. Invariant: an answer looks at no more days than the course has lived, and at no more than
-//! [`BUCKETS_MAX`] buckets.
+//! A bucket belongs to the answer if its start is within `from` (inclusive) and `to` (exclusive),
+//! and then it is whole. What is *not* here: dates as text. Invariant: an answer looks at no more
+//! days than the course has lived, and at no more than [`BUCKETS_MAX`] buckets.
 
 use super::Course;
 use super::page::{Column, PAGE_DAYS, Page, page_number};

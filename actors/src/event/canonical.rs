@@ -1,9 +1,11 @@
-//! The other forms an event comes in, made into the one that is kept: structured CloudEvents 1.0 JSON.
+//! The other forms an event comes in, made into the one that is kept: structured CloudEvents 1.0
+//! JSON.
 //!
-//! Binary mode (attributes beside the data, as in HTTP and Kafka headers, and bare JSON whose type is known from elsewhere),
-//! the plain envelope `{eventId,eventType,aggregateId,version,timestamp,payload,metadata}`, and batches. What is *not* here:
-//! whether the result is a CloudEvent; whoever made it hands it to [`super::DomainEvent::parse`]. Invariant: `data` is copied
-//! byte by byte.
+//! Binary mode (attributes beside the data, as in HTTP and Kafka headers, and bare JSON whose type
+//! is known from elsewhere), the plain envelope
+//! `{eventId,eventType,aggregateId,version,timestamp,payload,metadata}`, and batches. What is *not*
+//! here: whether the result is a CloudEvent; whoever made it hands it to
+//! [`super::DomainEvent::parse`]. Invariant: `data` is copied byte by byte.
 
 use super::NotAnEvent;
 use serde::Deserialize;
@@ -21,11 +23,12 @@ pub fn is_json(content_type: Option<&str>) -> bool {
             && subtype[subtype.len() - 5..].eq_ignore_ascii_case("+json")
 }
 
-/// Structured JSON of an event in binary mode: its attributes by name (without `ce-` or `ce_`), the content type, the data.
-/// Empty data are no data.
+/// Structured JSON of an event in binary mode: its attributes by name (without `ce-` or `ce_`), the
+/// content type, the data. Empty data are no data.
 ///
 /// # Errors
-/// An attribute's name is not allowed or there twice, or the data are not the JSON that the content type says.
+/// An attribute's name is not allowed or there twice, or the data are not the JSON that the content
+/// type says.
 pub fn binary(
     attributes: &[(&str, &str)],
     content_type: Option<&str>,
@@ -92,7 +95,8 @@ struct Metadata<'a> {
     causation_id: Option<Cow<'a, str>>,
 }
 
-/// Structured JSON of a plain envelope. Its source is `/envelope/<metadata.source>`, `/envelope` if that says none.
+/// Structured JSON of a plain envelope. Its source is `/envelope/<metadata.source>`, `/envelope` if
+/// that says none.
 ///
 /// # Errors
 /// The text is not a JSON object, or its metadata are not of the right types.
@@ -134,7 +138,8 @@ pub fn envelope(text: &[u8]) -> Result<Vec<u8>, NotAnEvent> {
     Ok(out.close())
 }
 
-/// Whether this JSON text is an object's: a derived reader would take an array for one, field by field.
+/// Whether this JSON text is an object's: a derived reader would take an array for one, field by
+/// field.
 fn is_object(json: &[u8]) -> bool {
     json.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
 }

@@ -1,4 +1,5 @@
-//! The fields of `data` as kinds need them: there, well-formed and within limits, or the event is [`Unfit`].
+//! The fields of `data` as kinds need them: there, well-formed and within limits, or the event is
+//! [`Unfit`].
 //!
 //! What is *not* here: which event needs which field; each kind says so in its `hear`, by asking.
 

@@ -1,7 +1,9 @@
-//! Reads the fields of `data`, in camelCase or snake_case, and notes the first thing that is wrong with them.
+//! Reads the fields of `data`, in camelCase or snake_case, and notes the first thing that is wrong
+//! with them.
 //!
-//! What is *not* here: which fields an event needs (`check`). Invariant: a field of the wrong JSON type, or one that stands
-//! there twice, leaves a fault in [`Data::fault`]; unknown fields leave nothing.
+//! What is *not* here: which fields an event needs (`check`). Invariant: a field of the wrong JSON
+//! type, or one that stands there twice, leaves a fault in [`Data::fault`]; unknown fields leave
+//! nothing.
 
 use super::scalar::{Name, Scalar, Text, skip_seq};
 use super::{Data, Unfit};

@@ -1,8 +1,9 @@
-//! Reads structured CloudEvents JSON in one pass, without a tree of values: what borrows can borrow, what nobody needs is skipped.
+//! Reads structured CloudEvents JSON in one pass, without a tree of values: what borrows can
+//! borrow, what nobody needs is skipped.
 //!
-//! What is *not* here: which values are acceptable (that is [`super::DomainEvent::parse`] and the checks), and the other
-//! forms an event comes in (`canonical`). Invariant: a name that is read and stands there twice is a fault, so that no two
-//! readers of one text can see two events in it.
+//! What is *not* here: which values are acceptable (that is [`super::DomainEvent::parse`] and the
+//! checks), and the other forms an event comes in (`canonical`). Invariant: a name that is read and
+//! stands there twice is a fault, so that no two readers of one text can see two events in it.
 
 use super::Data;
 use super::fields::Content;

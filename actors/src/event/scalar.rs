@@ -1,7 +1,8 @@
-//! The values of JSON as this crate reads them: a text, a number, a name, or something else that is stepped over.
+//! The values of JSON as this crate reads them: a text, a number, a name, or something else that is
+//! stepped over.
 //!
-//! A value of the wrong type is no error of the reader's: the event is JSON all the same, and what is wrong with it is said
-//! by its field. What is *not* here: what the fields mean.
+//! A value of the wrong type is no error of the reader's: the event is JSON all the same, and what
+//! is wrong with it is said by its field. What is *not* here: what the fields mean.
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -118,7 +119,8 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Scalar, E> {
-        // 4999.0 is how some producers write 4999; above 2^53 a float has lost its last digits already.
+        // 4999.0 is how some producers write 4999; above 2^53 a float has lost its last digits
+        // already.
         let is_whole = number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0;
         Ok(if is_whole { Scalar::Whole(number as i64) } else { Scalar::Broken(number) })
     }

@@ -1,5 +1,5 @@
-//! What is an event, what is none, and what an unfit one says. The CloudEvents project's own samples (conformance suite,
-//! Apache-2.0) are in `conformance`.
+//! What is an event, what is none, and what an unfit one says. The CloudEvents project's own
+//! samples (conformance suite, Apache-2.0) are in `conformance`.
 
 use super::*;
 use crate::currency::Money;
@@ -304,7 +304,8 @@ fn a_batch_is_taken_apart_without_being_read() {
     assert!(canonical::batch(b"[]").expect("an empty batch").is_empty());
 }
 
-/// From the HTTP and Kafka features of the CloudEvents conformance suite (Apache-2.0): both modes of one event are one event.
+/// From the HTTP and Kafka features of the CloudEvents conformance suite (Apache-2.0): both modes
+/// of one event are one event.
 mod conformance {
     use super::*;
 

@@ -1,8 +1,9 @@
 //! What an event's type means to us: one table of every spelling that is understood.
 //!
-//! A type is `<reverse DNS>.<domain>.<subject>.<action>.v<major>`, or one of the dialects `subject.action`, `SUBJECT_ACTION`
-//! and `SubjectAction`, which have major 1. Any reverse DNS is accepted, and none; so is a missing version. What is *not*
-//! here: what the events carry, and who hears them. Invariant: both tables are in byte order, for they are searched.
+//! A type is `<reverse DNS>.<domain>.<subject>.<action>.v<major>`, or one of the dialects
+//! `subject.action`, `SUBJECT_ACTION` and `SubjectAction`, which have major 1. Any reverse DNS is
+//! accepted, and none; so is a missing version. What is *not* here: what the events carry, and who
+//! hears them. Invariant: both tables are in byte order, for they are searched.
 
 use super::EventType;
 

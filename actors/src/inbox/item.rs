@@ -1,7 +1,7 @@
 //! An item as its reader sees it: its id, its texts, its data.
 //!
-//! What is *not* here: the texts themselves (`text`). Invariant: an id's text has one form only, so that equal ids are
-//! equal texts.
+//! What is *not* here: the texts themselves (`text`). Invariant: an id's text has one form only, so
+//! that equal ids are equal texts.
 
 use super::note::Topic;
 use super::page::Item;

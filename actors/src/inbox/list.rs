@@ -1,8 +1,9 @@
 //! Lists of items, newest first, page by page of the reader's.
 //!
-//! The search goes from the newest item towards the oldest, and stops when it has what was asked for, when the head says that
-//! there can be no more, or after [`SCAN_PAGES_MAX`] pages: then the answer is short and its `next` says where to go on. What
-//! is *not* here: the cursor's text, which is the door's.
+//! The search goes from the newest item towards the oldest, and stops when it has what was asked
+//! for, when the head says that there can be no more, or after [`SCAN_PAGES_MAX`] pages: then the
+//! answer is short and its `next` says where to go on. What is *not* here: the cursor's text, which
+//! is the door's.
 
 use super::Inbox;
 use super::item::{ItemId, ItemView};

@@ -1,7 +1,8 @@
 //! What an inbox is told: one note, which becomes one item.
 //!
-//! [`Topic`] is the list of what people are told about; from which domain events, says [`Topic::of`]. What is *not* here: the
-//! words a person reads for it (`text`), whether the item was read, and where it is kept.
+//! [`Topic`] is the list of what people are told about; from which domain events, says
+//! [`Topic::of`]. What is *not* here: the words a person reads for it (`text`), whether the item
+//! was read, and where it is kept.
 
 use crate::currency::Currency;
 use crate::event::{DomainEvent, EventType, Unfit};
@@ -17,7 +18,8 @@ pub struct Note {
     pub topic: Topic,
 }
 
-/// What a user is told about, with what the item's `data` carries. Stored: variants are only appended.
+/// What a user is told about, with what the item's `data` carries. Stored: variants are only
+/// appended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Topic {
     /// `learning.enrollment.created`
@@ -97,7 +99,8 @@ impl Topic {
         }
     }
 
-    /// What the event tells the user it concerns. `None` if it tells nobody's inbox: payments tell theirs themselves.
+    /// What the event tells the user it concerns. `None` if it tells nobody's inbox: payments tell
+    /// theirs themselves.
     ///
     /// # Errors
     /// The event is one of ours, but lacks what its item needs.

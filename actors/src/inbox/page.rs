@@ -1,7 +1,7 @@
 //! The items of an inbox, a page of them at a time, in the order in which they came.
 //!
-//! What is *not* here: the counts and which page is open; the head has them. Invariant: a page, encoded, is at most 4 KiB,
-//! and far less: it is written whole whenever one of its items changes.
+//! What is *not* here: the counts and which page is open; the head has them. Invariant: a page,
+//! encoded, is at most 4 KiB, and far less: it is written whole whenever one of its items changes.
 
 use super::note::Topic;
 use crate::words::{Position, Timestamp};

@@ -1,7 +1,7 @@
 //! The words people read: a title and a text for each topic, in US English. One small table, twice.
 //!
-//! What is *not* here: other languages and templates of the operator's own. Invariant: nothing but ids, scores and amounts
-//! from the event appears in a text.
+//! What is *not* here: other languages and templates of the operator's own. Invariant: nothing but
+//! ids, scores and amounts from the event appears in a text.
 
 use super::note::{Payment, Topic};
 use crate::answer::Millionths;
