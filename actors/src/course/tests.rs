@@ -341,10 +341,15 @@ fn the_stored_forms_do_not_change() {
         161721 014dfb8713"#]].assert_eq(&found.join("\n"));
 }
 
+/// Which event, on which day, at which millisecond of it.
+fn events() -> impl Strategy<Value = Vec<(usize, i64, i64)>> {
+    proptest::collection::vec((0..5usize, 15_000..17_000i64, 0..86_400_000i64), 1..200)
+}
+
 proptest! {
     #[test]
     fn every_series_sums_up_to_a_recount(
-        events in proptest::collection::vec((0..5usize, 15_000..17_000i64, 0..86_400_000i64), 1..200)
+        events in events(),
     ) {
         let mut stand = Stand::<Course>::new();
         let mut counts: BTreeMap<(usize, i64), u64> = BTreeMap::new();
@@ -373,8 +378,9 @@ proptest! {
                     *expected.entry(start_by_jiff(bucket, day)).or_default() += value;
                 }
                 let points = stand.ask(query(metric, bucket)).expect("not too many");
+                let date = |point: &Point| point.start.to_string()[..10].to_owned();
                 let found: BTreeMap<String, u64> =
-                    points.iter().map(|p| (p.start.to_string()[..10].to_owned(), p.value)).collect();
+                    points.iter().map(|point| (date(point), point.value)).collect();
                 prop_assert_eq!(found.len(), points.len());
                 prop_assert_eq!(found, expected);
             }
