@@ -5,3 +5,4 @@
 //! again (`dispatch`), and who drives them.
 
 pub mod outbox;
+pub mod tail;

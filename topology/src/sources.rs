@@ -14,6 +14,7 @@ pub mod lines;
 pub mod paced;
 
 use actors::Timestamp;
+use state::frame::Way;
 use std::io;
 use std::time::Duration;
 
@@ -77,6 +78,18 @@ pub enum Error {
 
 /// Is told of every record that is no domain event. It keeps its number and is not journaled.
 pub type OnReject = Box<dyn FnMut(&Reject) + Send>;
+
+/// A source and what its consumer needs to know about it.
+pub struct Partition {
+    /// For the tree and the log: the consumer is called `consumer-NAME`.
+    pub name: String,
+    /// The way into the journal that these numbers belong to.
+    pub way: Way,
+    /// The records.
+    pub source: Box<dyn Source>,
+    /// Whom to tell of what is no domain event.
+    pub on_reject: OnReject,
+}
 
 /// A raw record that is no domain event.
 #[derive(Clone, Debug, PartialEq, Eq)]

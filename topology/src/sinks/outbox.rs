@@ -132,6 +132,11 @@ impl Outbox {
         self.cursor.next
     }
 
+    /// Whether it has never held a line nor read anything.
+    pub fn is_new(&self) -> bool {
+        self.cursor.next == 0
+    }
+
     /// The cursor as it was last saved: the journal's floor must not rise above it.
     pub fn saved(&self) -> Position {
         self.saved.next
