@@ -83,7 +83,7 @@ mod tests {
     /// The text of the nth effect, if it is a publication: two of three are.
     fn text(nth: u64) -> Option<String> {
         let pad = "x".repeat((nth * 37 % 400) as usize);
-        (nth % 3 != 0).then(|| format!(r#"{{"id":"{nth}","data":"{pad}"}}"#))
+        (!nth.is_multiple_of(3)).then(|| format!(r#"{{"id":"{nth}","data":"{pad}"}}"#))
     }
 
     /// A frame of what a shard's effects `from..to` are, and one from outside that looks alike.
