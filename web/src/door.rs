@@ -15,10 +15,11 @@ use crate::router::{Found, Router, Takes};
 use crate::routes::{self, events};
 use crate::server::{Drained, Limits, Server};
 use bytes::{Buf, Bytes};
-use futures_util::Stream;
+use futures_util::{FutureExt, Stream};
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use topology::Handle;
@@ -163,7 +164,11 @@ impl Inner {
             }
         };
         let (index, route) = (found.index, found.route);
-        let outcome = self.run(found, request, body).await;
+        // A panic of ours must cost its own request, not the others on the connection.
+        let outcome = AssertUnwindSafe(self.run(found, request, body)).catch_unwind().await;
+        let outcome = outcome.unwrap_or_else(|_| {
+            Err(Error::Internal(format!("the handler of {} panicked", route.template)))
+        });
         let reply = outcome.unwrap_or_else(|error| error.into_reply(&id));
         self.metrics.answered(index, route, reply.status, began.elapsed());
         reply.into_response(id)

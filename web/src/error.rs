@@ -265,3 +265,6 @@ impl From<IntakeError> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

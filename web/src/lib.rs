@@ -9,8 +9,6 @@
 //! What is *not* here: state. The door asks the engine's handle and holds nothing between two
 //! requests, and a slow client holds nothing but its own connection. The only room that names warp.
 
-#![allow(dead_code)]
-
 pub mod bare;
 mod body;
 mod call;

@@ -5,12 +5,14 @@
 //! (`call.rs`).
 
 mod commands;
+mod courses;
 mod entities;
 pub(crate) mod events;
 mod health;
 mod inbox;
 mod lists;
 mod ops;
+mod payments;
 mod producers;
 
 use crate::call::Call;
@@ -38,12 +40,23 @@ fn run(future: impl Future<Output = Result<Reply, Error>> + Send + 'static) -> A
 pub(crate) static TABLE: &[Route] = &[
     get("/api/v1/users/{user}/inbox", |call| run(inbox::list(call))),
     Route { takes: Takes::Events, ..post("/api/v1/events", |call| run(events::take(call))) },
+    post("/api/v1/payments", |call| run(payments::create(call))),
+    get("/api/v1/payments/{payment}", |call| run(payments::show(call))),
+    get("/api/v1/courses/{course}/report", |call| run(courses::report(call))),
+    get("/api/v1/courses/{course}/report/series", |call| run(courses::series(call))),
     post("/api/v1/users/{user}/inbox/read-all", |call| run(inbox::read_all(call))),
     get("/api/v1/users/{user}/inbox/{item}", |call| run(inbox::show(call))),
     post("/api/v1/users/{user}/inbox/{item}/read", |call| run(inbox::read(call))),
     post("/api/v1/users/{user}/inbox/{item}/unread", |call| run(inbox::unread(call))),
     post("/api/v1/users/{user}/inbox/{item}/archive", |call| run(inbox::archive(call))),
     post("/api/v1/users/{user}/inbox/{item}/unarchive", |call| run(inbox::unarchive(call))),
+    post("/api/v1/payments/{payment}/confirm", |call| run(payments::confirm(call))),
+    post("/api/v1/payments/{payment}/capture", |call| run(payments::capture(call))),
+    post("/api/v1/payments/{payment}/cancel", |call| run(payments::cancel(call))),
+    post("/api/v1/payments/{payment}/refund", |call| run(payments::refund(call))),
+    get("/api/v1/payments/{payment}/history", |call| run(payments::history(call))),
+    get("/api/v1/payments", |call| run(payments::list(call))),
+    get("/api/v1/courses", |call| run(courses::list(call))),
     get("/api/v1/producers/{name}", |call| run(async move { Ok(producers::show(&call)) })),
     get("/api/v1/producers", |call| run(async move { producers::list(&call) })),
     get("/api/v1/entities/{kind}", |call| run(entities::list(call))),
