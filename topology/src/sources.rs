@@ -10,7 +10,6 @@
 //! Invariant: a number means the same record for ever. Numbers rise within a partition; gaps are
 //! fine.
 
-pub mod generated;
 pub mod lines;
 pub mod paced;
 
