@@ -86,7 +86,7 @@ impl Journal {
             kept.iter().map(|segment| (segment.base, segment.clone())).collect();
         shared.set_durable(scan.end.position);
         let journal = Self {
-            tail: open_tail(&shared, kept, scan.end)?,
+            tail: open_tail(&shared, kept, scan.end, options.segment_bytes)?,
             origins: std::mem::take(&mut scan.origins),
             cuts,
             generation: saved.generation,
@@ -172,13 +172,25 @@ fn forget_ids_of_tail(shared: &Shared, kept: &[Arc<Segment>]) -> Result<(), Erro
     Ok(())
 }
 
-fn open_tail(shared: &Shared, kept: &[Arc<Segment>], end: Place) -> Result<Tail, Error> {
+fn open_tail(
+    shared: &Shared,
+    kept: &[Arc<Segment>],
+    end: Place,
+    segment_bytes: u64,
+) -> Result<Tail, Error> {
     let Some(segment) = kept.last() else {
         return Ok(Tail { segment: None, file: None, offset: 0, capacity: 0 });
     };
     let failed = |source| Error::io("open", &segment.path)(source);
     let file = shared.disk.open(&segment.path).map_err(failed)?;
-    let capacity = file.len().map_err(failed)?;
+    let mut capacity = file.len().map_err(failed)?;
+    if segment.base == end.position && capacity < segment_bytes {
+        // Somebody has cut the file. Its name is taken, so what is next has to fit in.
+        let zeros = vec![0; (segment_bytes - capacity) as usize];
+        let lengthened = file.write_all_at(&zeros, capacity).and_then(|()| file.sync_data());
+        lengthened.map_err(Error::io("lengthen", &segment.path))?;
+        capacity = segment_bytes;
+    }
     let segment = Some(segment.clone());
     Ok(Tail { segment, file: Some(file), offset: end.offset, capacity })
 }

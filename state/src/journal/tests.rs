@@ -6,6 +6,12 @@ use crate::frame::{Draft, Frame, Mark, RecordHead, Way};
 use actors::KindId;
 use std::path::Path;
 
+mod crash;
+mod damage;
+mod dedup;
+mod history;
+mod space;
+
 pub(super) const DIR: &str = "/data/journal";
 
 pub(super) fn options() -> Options {
