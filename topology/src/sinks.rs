@@ -4,5 +4,6 @@
 //! own; sinks that *answer* carry deliveries for the dispatcher. What is *not* here: when to try
 //! again (`dispatch`), and who drives them.
 
+pub mod gateway;
 pub mod outbox;
 pub mod tail;
