@@ -4,6 +4,7 @@
 //! is, and nothing here has a runtime: everything is a plain structure over [`disk::Disk`], so that
 //! tests and the simulator drive it on a faulty disk.
 
+pub mod directory;
 pub mod disk;
 pub mod frame;
 pub mod image;

@@ -106,11 +106,12 @@ fn refuse_if_short(
 /// What stands in a file from `from` on, up to its end if it is not all zeros.
 fn rest(file: &dyn DiskFile, from: u64) -> io::Result<Vec<u8>> {
     let end = file.len()?;
-    let mut piece = vec![0; PIECE_BYTES];
-    let zeros = vec![0; PIECE_BYTES];
+    let piece_bytes = PIECE_BYTES.min(end.saturating_sub(from) as usize);
+    let mut piece = vec![0; piece_bytes];
+    let zeros = vec![0; piece_bytes];
     let mut offset = from;
     while offset < end {
-        let len = PIECE_BYTES.min((end - offset) as usize);
+        let len = piece_bytes.min((end - offset) as usize);
         file.read_exact_at(&mut piece[..len], offset)?;
         if piece[..len] != zeros[..len] {
             let mut bytes = vec![0; (end - offset) as usize];

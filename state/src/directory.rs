@@ -1,0 +1,380 @@
+//! The data directory: who holds it, and what it is.
+//!
+//! `LOCK` is held for as long as a process works in the directory; whose it is stands in it. The
+//! file `bellwether.json` says once and for all which journal this is, how many shards there are,
+//! and which kinds, in order: their numbers stand in every record and row. What is *not* here: the
+//! journal, the store and the images, which lie in folders beside.
+//!
+//! The invariant: nothing in the directory is touched before the lock is held and the file is
+//! understood.
+
+use crate::disk::{Disk, read_file, replace_file};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+const LOCK_FILE: &str = "LOCK";
+const IDENTITY_FILE: &str = "bellwether.json";
+/// The version of the directory's layout. A newer one is refused, an older one would be upgraded
+/// here.
+const FORMAT_VERSION: u32 = 1;
+
+/// A data directory that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The disk failed.
+    #[error("could not {what} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// Another process works in it.
+    #[error("the data directory {} is held by {holder}", dir.display())]
+    Held {
+        /// The directory.
+        dir: PathBuf,
+        /// Who holds it, such as `process 4711`.
+        holder: String,
+    },
+    /// The file that says what the directory is says something else.
+    #[error("{} does not describe a data directory: {why}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// A newer program made it.
+    #[error(
+        "the data directory {} has format version {found}, this program knows up to {known}",
+        dir.display()
+    )]
+    Newer {
+        /// The directory.
+        dir: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The newest version known here.
+        known: u32,
+    },
+    /// It is cut into another number of shards.
+    #[error(
+        "the data directory {} has {found} shards, not {wanted}: that number never changes",
+        dir.display()
+    )]
+    Shards {
+        /// The directory.
+        dir: PathBuf,
+        /// How many it has.
+        found: u32,
+        /// How many were asked for.
+        wanted: u32,
+    },
+    /// Its kinds are not those of this program.
+    #[error(
+        "the data directory {} knows the kinds {}, this program {}: \
+         kinds are only ever added, at the end",
+        dir.display(), found.join(", "), wanted.join(", ")
+    )]
+    Kinds {
+        /// The directory.
+        dir: PathBuf,
+        /// Its kinds.
+        found: Vec<String>,
+        /// This program's.
+        wanted: Vec<String>,
+    },
+}
+
+impl Error {
+    fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { what, path, source }
+    }
+}
+
+/// Which journal a data directory belongs to. It is written as a UUID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct JournalId(pub [u8; 16]);
+
+impl JournalId {
+    /// A new one, by chance.
+    pub fn fresh() -> io::Result<Self> {
+        let mut bytes = [0; 16];
+        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        // The marks of a random UUID.
+        bytes[6] = bytes[6] & 0x0F | 0x40;
+        bytes[8] = bytes[8] & 0x3F | 0x80;
+        Ok(Self(bytes))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let digits: String = text.split('-').collect();
+        let number = u128::from_str_radix(&digits, 16).ok()?;
+        let id = Self(number.to_be_bytes());
+        (id.to_string() == text).then_some(id)
+    }
+}
+
+impl std::fmt::Display for JournalId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let digits = format!("{:032x}", u128::from_be_bytes(self.0));
+        let (time, rest) = digits.split_at(8);
+        let (node, rest) = (&rest[12..], &rest[..12]);
+        write!(f, "{time}-{}-{}-{}-{node}", &rest[..4], &rest[4..8], &rest[8..])
+    }
+}
+
+/// The hold on a data directory, until it is dropped.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "the lock is the open file")] File);
+
+impl Lock {
+    /// Takes hold of a directory, which is made if it is not there.
+    ///
+    /// # Errors
+    /// Another process holds it.
+    pub fn take(dir: &Path) -> Result<Self, Error> {
+        std::fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+        let path = dir.join(LOCK_FILE);
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = file.map_err(Error::io("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(held(dir, &mut file)),
+            Err(TryLockError::Error(source)) => return Err(Error::io("lock", &path)(source)),
+        }
+        // For people and for the message above; the lock itself is the kernel's, and goes with the
+        // process.
+        let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        written.map_err(Error::io("write", &path))?;
+        Ok(Self(file))
+    }
+}
+
+fn held(dir: &Path, file: &mut File) -> Error {
+    let mut text = String::new();
+    let holder = match file.read_to_string(&mut text).map(|_| text.trim().parse::<u32>()) {
+        Ok(Ok(pid)) => format!("process {pid}"),
+        _ => "another process".to_owned(),
+    };
+    Error::Held { dir: dir.to_owned(), holder }
+}
+
+/// What a data directory is to be.
+#[derive(Clone, Debug)]
+pub struct Layout<'a> {
+    /// Into how many shards the key space is cut.
+    pub shards: u32,
+    /// The kinds' names, in the order of the table.
+    pub kinds: &'a [&'a str],
+}
+
+/// What a data directory is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Which journal it belongs to.
+    pub journal: JournalId,
+    /// Into how many shards the key space is cut.
+    pub shards: u32,
+}
+
+/// The file, as it is written.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    format_version: u32,
+    #[serde(default)]
+    journal: String,
+    #[serde(default)]
+    shards: u32,
+    #[serde(default)]
+    kinds: Vec<String>,
+}
+
+impl Identity {
+    /// What the directory is, if it is one; `None` if it is empty or not there.
+    pub fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Self>, Error> {
+        Ok(stored(disk, dir)?.map(|(identity, _)| identity))
+    }
+
+    /// Makes sure that the directory is what this program wants it to be, and makes it so if it is
+    /// new, with the `fresh` journal's id. Kinds that are new at the end of the table are added.
+    pub fn open(
+        disk: &dyn Disk,
+        dir: &Path,
+        layout: &Layout<'_>,
+        fresh: JournalId,
+    ) -> Result<Self, Error> {
+        let wanted: Vec<String> = layout.kinds.iter().map(|&kind| kind.to_owned()).collect();
+        let (journal, known) = match stored(disk, dir)? {
+            None => (fresh, Vec::new()),
+            Some((Self { journal, shards }, kinds)) => {
+                let dir = dir.to_owned();
+                if shards != layout.shards {
+                    return Err(Error::Shards { dir, found: shards, wanted: layout.shards });
+                }
+                if !wanted.starts_with(&kinds) {
+                    return Err(Error::Kinds { dir, found: kinds, wanted });
+                }
+                (journal, kinds)
+            }
+        };
+        let identity = Self { journal, shards: layout.shards };
+        if known.is_empty() || known != wanted {
+            identity.write(disk, dir, wanted)?;
+        }
+        Ok(identity)
+    }
+
+    fn write(&self, disk: &dyn Disk, dir: &Path, kinds: Vec<String>) -> Result<(), Error> {
+        let (journal, shards) = (self.journal.to_string(), self.shards);
+        let stored = Stored { format_version: FORMAT_VERSION, journal, shards, kinds };
+        let mut text = serde_json::to_vec_pretty(&stored).expect("plain values have a JSON form");
+        text.push(b'\n');
+        let path = dir.join(IDENTITY_FILE);
+        disk.create_dir_all(dir).map_err(Error::io("create", dir))?;
+        replace_file(disk, &path, &text).map_err(Error::io("write", &path))
+    }
+}
+
+fn stored(disk: &dyn Disk, dir: &Path) -> Result<Option<(Identity, Vec<String>)>, Error> {
+    let path = dir.join(IDENTITY_FILE);
+    if !disk.exists(&path) {
+        return Ok(None);
+    }
+    let bytes = read_file(disk, &path).map_err(Error::io("read", &path))?;
+    let unreadable = |why: String| Error::Unreadable { path: path.clone(), why };
+    let stored: Stored =
+        serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+    if stored.format_version > FORMAT_VERSION {
+        let (found, known) = (stored.format_version, FORMAT_VERSION);
+        return Err(Error::Newer { dir: dir.to_owned(), found, known });
+    }
+    let journal = JournalId::parse(&stored.journal);
+    let journal = journal.ok_or_else(|| unreadable(format!("journal {:?}", stored.journal)))?;
+    Ok(Some((Identity { journal, shards: stored.shards }, stored.kinds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::FaultyDisk;
+    use expect_test::expect;
+
+    const DIR: &str = "/data";
+    const FRESH: JournalId = JournalId(*b"\x01\x23\x45\x67\x89\xab\x4d\xef\x81\x23456789");
+
+    fn open(disk: &FaultyDisk, shards: u32, kinds: &[&str]) -> Result<Identity, Error> {
+        Identity::open(disk, Path::new(DIR), &Layout { shards, kinds }, FRESH)
+    }
+
+    #[test]
+    fn the_file_says_what_the_directory_is() {
+        let disk = FaultyDisk::new(1);
+        assert_eq!(Identity::read(&disk, Path::new(DIR)).unwrap(), None);
+        let identity = open(&disk, 64, &["inbox", "payment"]).unwrap();
+        let text = read_file(&disk, &Path::new(DIR).join(IDENTITY_FILE)).unwrap();
+        expect![[r#"
+            {
+              "format_version": 1,
+              "journal": "01234567-89ab-4def-8123-343536373839",
+              "shards": 64,
+              "kinds": [
+                "inbox",
+                "payment"
+              ]
+            }
+        "#]]
+        .assert_eq(std::str::from_utf8(&text).unwrap());
+        let other = JournalId([3; 16]);
+        let layout = Layout { shards: 64, kinds: &["inbox", "payment", "course"] };
+        let again = Identity::open(&disk, Path::new(DIR), &layout, other).unwrap();
+        assert_eq!(again, identity);
+        assert_eq!(Identity::read(&disk, Path::new(DIR)).unwrap(), Some(identity));
+        assert!(open(&disk, 64, &["inbox", "payment"]).is_err(), "the third kind stays");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_a_reason() {
+        let cases: [(u32, &[&str], &str); 4] = [
+            (
+                32,
+                &["inbox"],
+                "the data directory /data has 64 shards, not 32: that number never changes",
+            ),
+            (
+                64,
+                &["course"],
+                "the data directory /data knows the kinds inbox, this program course: \
+                               kinds are only ever added, at the end",
+            ),
+            (
+                64,
+                &[],
+                "the data directory /data knows the kinds inbox, this program : \
+                       kinds are only ever added, at the end",
+            ),
+            (
+                64,
+                &["course", "inbox"],
+                "the data directory /data knows the kinds inbox, this program \
+                                        course, inbox: kinds are only ever added, at the end",
+            ),
+        ];
+        let disk = FaultyDisk::new(1);
+        open(&disk, 64, &["inbox"]).unwrap();
+        for (shards, kinds, message) in cases {
+            assert_eq!(open(&disk, shards, kinds).unwrap_err().to_string(), message);
+        }
+        let path = Path::new(DIR).join(IDENTITY_FILE);
+        for (text, message) in [
+            (r#"{"format_version":2}"#, "has format version 2, this program knows up to 1"),
+            (
+                r#"{"format_version":1,"journal":"x"}"#,
+                "does not describe a data directory: journal",
+            ),
+            ("", "does not describe a data directory: EOF"),
+        ] {
+            replace_file(&disk, &path, text.as_bytes()).unwrap();
+            let refused = open(&disk, 64, &["inbox"]).unwrap_err().to_string();
+            assert!(refused.contains(message), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_directory_is_new_or_whole_after_a_crash() {
+        for seed in 0..20 {
+            for writes in 0..6 {
+                let disk = FaultyDisk::new(seed);
+                disk.crash_after(writes);
+                let _ = open(&disk, 64, &["inbox"]);
+                assert!(open(&disk.crash(), 64, &["inbox"]).is_ok(), "seed {seed}, {writes}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_process_holds_a_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::take(dir.path()).unwrap();
+        let refused = Lock::take(dir.path()).unwrap_err();
+        let holder = format!("process {}", std::process::id());
+        assert!(matches!(&refused, Error::Held { holder: named, .. } if *named == holder));
+        drop(lock);
+        assert!(Lock::take(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn journal_ids_are_uuids() {
+        let id = JournalId::fresh().unwrap();
+        assert_ne!(id, JournalId::fresh().unwrap());
+        assert_eq!(JournalId::parse(&id.to_string()), Some(id));
+        assert_eq!(JournalId::parse("0123"), None);
+    }
+}
