@@ -10,6 +10,7 @@
 //! Invariant: a number means the same record for ever. Numbers rise within a partition; gaps are
 //! fine.
 
+pub mod campus;
 pub mod lines;
 pub mod paced;
 
