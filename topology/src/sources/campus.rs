@@ -2,8 +2,8 @@
 //!
 //! An event is a pure function of (seed, partition, number), so the campus reads on from any number
 //! without remembering anything. A partition's people act in rounds: in each round everybody acts
-//! once, in another order, and what somebody does in a round follows from a script ([`script`]) that
-//! lasts [`ROUNDS`] rounds. What is *not* here: the clock. The campus has its own time, which goes
+//! once, in another order, and what somebody does in a round follows from a script ([`script`])
+//! that lasts [`ROUNDS`] rounds. What is *not* here: the clock. The campus has its own time, which goes
 //! on by [`STEP_MS`] from event to event.
 //!
 //! Invariant: the same (seed, people, courses, partition, number) give the same bytes, and a person
@@ -102,7 +102,7 @@ impl Campus {
         let of_cycle = mix(self.seed ^ mix(user.wrapping_mul(1 << 20) ^ cycle));
         let (step, ordinal) = script::step(of_cycle, cycle, round as usize);
         let chance = mix(of_cycle ^ round);
-        let jitter_ms = chance >> 20 & 0x3FFF;
+        let jitter_ms = (chance >> 20) & 0x3FFF;
         let time = OPENS_AT.plus_ms((number * STEP_MS + jitter_ms.min(STEP_MS - 1)) as i64);
         let course = popular(mix(of_cycle ^ (ordinal << 32)), self.courses);
         (Act { user, cycle, round, course, time, chance }, step)
@@ -128,7 +128,7 @@ impl Round {
     fn new(seed: u64, people: u64, number: u64) -> Self {
         let chance = mix(seed ^ mix(number));
         // Any factor without a common divisor makes a permutation.
-        let mut factor = chance % people | 1;
+        let mut factor = (chance % people) | 1;
         while greatest_common_divisor(factor, people) > 1 {
             factor += 2;
         }
@@ -158,18 +158,18 @@ impl Act {
             }
             Step::Submitted => {
                 self.course(out);
-                self.assignment(self.round, out);
+                assignment(self.round, out);
                 self.due(out);
             }
             Step::Scored => {
                 self.course(out);
-                self.assignment(self.round, out);
+                assignment(self.round, out);
                 self.due(out);
                 self.score(out);
             }
             Step::Graded => {
                 self.course(out);
-                self.assignment(self.round - 1, out);
+                assignment(self.round - 1, out);
                 self.score(out);
             }
         }
@@ -178,12 +178,6 @@ impl Act {
     fn course(&self, out: &mut Vec<u8>) {
         text(out, r#","course_id":"course-"#);
         digits(out, self.course, 3);
-        out.push(b'"');
-    }
-
-    fn assignment(&self, handed_in: u64, out: &mut Vec<u8>) {
-        text(out, r#","assignment_id":"essay-"#);
-        digits(out, handed_in, 2);
         out.push(b'"');
     }
 
@@ -237,11 +231,17 @@ impl Act {
     }
 }
 
+fn assignment(handed_in: u64, out: &mut Vec<u8>) {
+    text(out, r#","assignment_id":"essay-"#);
+    digits(out, handed_in, 2);
+    out.push(b'"');
+}
+
 /// Few courses have many learners: one in ten people is in the first thousandth of them.
 fn popular(chance: u64, courses: u64) -> u64 {
     let uniform = u128::from(chance >> 32);
     let skewed = uniform * uniform * uniform;
-    (skewed * u128::from(courses) >> 96) as u64
+    ((skewed * u128::from(courses)) >> 96) as u64
 }
 
 /// A number's digits, with zeros in front up to a width.
