@@ -17,7 +17,6 @@ mod facts;
 pub mod gateway;
 mod history;
 pub mod input;
-mod neighbours;
 mod settle;
 mod status;
 mod tell;

@@ -6,10 +6,9 @@
 //! anything, and what was told before stays told. What is *not* here: who sends publications out
 //! (sinks do, unless an outside fact caused them: `outward` is false then).
 
-use super::neighbours::Course;
 use super::status::Standing;
 use super::{Fact, Moved, Payment, Status, Substatus, Turn};
-use crate::course;
+use crate::course::{self, Course};
 use crate::currency::Currency;
 use crate::effects::{Effects, Publication};
 use crate::inbox::{self, Inbox, Note, Topic};
