@@ -228,3 +228,5 @@ fn held(authorization: &str, payment_id: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod world;
