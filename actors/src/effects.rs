@@ -66,6 +66,8 @@ pub enum Answer {
     Definite(Vec<u8>),
     /// Nobody knows whether it happened. Told once; the dispatcher asks again under the same id.
     Unknown,
+    /// It will never happen: the sink does not understand it, or it was given up. The delivery has ended.
+    Refused(String),
 }
 
 /// A domain event to be published. The engine adds `specversion`, `source` (`/bellwether/<journal id>`) and the id

@@ -34,9 +34,12 @@ pub trait Mind: Send {
     fn give_page(&mut self, page: u32, bytes: Option<&[u8]>) -> Result<(), codec::Error>;
     /// Appends the head's bytes.
     fn head(&self, out: &mut Vec<u8>);
-    /// The pages changed since the last call, with their bytes, in order. They count as clean from now on; of the clean
-    /// ones only the newest is kept in memory.
+    /// The pages changed since the last call, with their bytes, in order. They count as clean from now on.
     fn take_changed_pages(&mut self) -> Vec<(u32, Vec<u8>)>;
+    /// Forgets the clean pages except this one: they are given again when they are needed.
+    fn forget_pages_but(&mut self, page: u32);
+    /// The bytes of a page in memory; `None` if it is not there.
+    fn page_bytes(&self, page: u32) -> Option<Vec<u8>>;
     /// The look-up words.
     fn tags(&self) -> Tags;
     /// The view, as JSON text.
@@ -153,14 +156,19 @@ impl<E: Entity> Mind for Body<E> {
 
     fn take_changed_pages(&mut self) -> Vec<(u32, Vec<u8>)> {
         self.changed.sort_unstable();
-        let changed = std::mem::take(&mut self.changed)
+        std::mem::take(&mut self.changed)
             .into_iter()
             .filter_map(|number| Some((number, codec::encode(self.pages.get(&number)?))))
-            .collect();
-        while self.pages.len() > 1 {
-            self.pages.pop_first();
-        }
-        changed
+            .collect()
+    }
+
+    fn forget_pages_but(&mut self, page: u32) {
+        let changed = &self.changed;
+        self.pages.retain(|number, _| *number == page || changed.contains(number));
+    }
+
+    fn page_bytes(&self, page: u32) -> Option<Vec<u8>> {
+        self.pages.get(&page).map(codec::encode)
     }
 
     fn tags(&self) -> Tags {

@@ -246,6 +246,7 @@ impl Entity for Payment {
         let answer = match answer {
             Answer::Unknown => None,
             Answer::Definite(bytes) => Some(gateway::Answer::decode(bytes)?),
+            Answer::Refused(_) => Some(gateway::Answer::Refused(gateway::Reason::NotUnderstood)),
         };
         Some(Event::Gateway { seq: request.seq, answer })
     }

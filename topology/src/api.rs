@@ -76,6 +76,9 @@ pub enum CommandError {
     /// Too much is in flight or the disk is full: nothing was journaled, try later.
     #[error("overloaded: {0}")]
     Overloaded(Cow<'static, str>),
+    /// It cannot be done, whatever the state: nothing was journaled.
+    #[error("{0}")]
+    Impossible(Cow<'static, str>),
     /// The outcome is not known (a worker was restarted while it was under way): repeat with the same key.
     #[error("the answer was lost, repeat with the same key")]
     Interrupted,

@@ -1,16 +1,52 @@
-//! The engine, as the door sees it: ask, command, take in, look.
+//! The engine, as the door sees it: ask, command, take in, look. Cheap to clone, and the same over restarts of any worker.
 
-use crate::api::{
-    CommandError, Commanded, HistoryItem, Idempotency, Intake, IntakeError, Keys, Listing, Node,
-    Producer, Read, ReadError, Readiness, ShardState, Taken,
-};
-use actors::{Entity, Key, Kind, KindId, Position};
+mod commands;
+mod intake;
+mod letters;
+mod lists;
+mod looks;
+mod reads;
+
+use crate::floor::shard_of;
+use crate::fresh::AllFresh;
+use crate::kinds::Kinds;
+use crate::options::Options;
+use crate::resident::Directory;
+use crate::tree::Tree;
+use crate::worker::{Link, Marks};
+use crate::writer::Writer;
+use actors::{Address, Kind, KindId, Position};
+use metrics_exporter_prometheus::PrometheusHandle;
+use state::disk::Disk;
+use state::{journal, store};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// A handle on the running engine. Cheap to clone.
+/// A handle on the running engine.
 #[derive(Clone)]
 pub struct Handle {
-    kinds: &'static [Kind],
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What the handles have in common.
+pub(crate) struct Inner {
+    pub(crate) kinds: Kinds,
+    pub(crate) options: Arc<Options>,
+    pub(crate) source: String,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) writer: Writer,
+    pub(crate) journal: journal::Reader,
+    pub(crate) store: store::Reader,
+    pub(crate) fresh: Arc<AllFresh>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) marks: Arc<Marks>,
+    /// Worker `i` hosts every shard `s` with `s % workers == i`.
+    pub(crate) workers: Vec<Arc<Link>>,
+    pub(crate) tree: OnceLock<Tree>,
+    pub(crate) stopping: AtomicBool,
+    pub(crate) metrics: PrometheusHandle,
+    pub(crate) started: std::time::SystemTime,
 }
 
 /// How long a read may wait, and for what.
@@ -25,115 +61,56 @@ pub struct Freshness {
 impl Handle {
     /// The table of kinds.
     pub fn kinds(&self) -> &'static [Kind] {
-        self.kinds
+        self.inner.kinds.table()
     }
 
     /// The kind of this name.
     pub fn kind(&self, name: &str) -> Option<KindId> {
-        let index = self.kinds.iter().position(|kind| kind.name == name)?;
-        Some(KindId(u8::try_from(index).expect("a table of kinds has at most 256 lines")))
+        self.inner.kinds.id(name)
     }
 
-    /// Asks an entity something of its kind's own. `None` if nothing was ever told to it.
-    pub async fn ask<E: Entity>(
-        &self,
-        _key: &str,
-        _query: E::Query,
-        _fresh: Freshness,
-    ) -> Result<Read<Option<E::Answer>>, ReadError> {
-        Err(ReadError::Interrupted)
+    /// The journal's own `source` in events: `/bellwether/<journal id>`.
+    pub fn source(&self) -> &str {
+        &self.inner.source
     }
 
-    /// An entity's view as JSON text. `None` if nothing was ever told to it.
-    pub async fn view(
-        &self,
-        _kind: KindId,
-        _key: &str,
-        _fresh: Freshness,
-    ) -> Result<Read<Option<Vec<u8>>>, ReadError> {
-        Err(ReadError::Interrupted)
+    /// The journal's durable end.
+    pub fn durable_end(&self) -> Position {
+        self.inner.journal.durable()
+    }
+}
+
+impl Inner {
+    pub(crate) fn shard_of(&self, address: &Address) -> u16 {
+        shard_of(address.hash(), self.marks.shards())
     }
 
-    /// The positions and causes of an entity's own records, newest first, below `before` if given.
-    pub async fn history(
-        &self,
-        _kind: KindId,
-        _key: &str,
-        _before: Option<Position>,
-        _limit: usize,
-        _fresh: Freshness,
-    ) -> Result<Read<Option<Vec<HistoryItem>>>, ReadError> {
-        Err(ReadError::Interrupted)
+    pub(crate) fn worker_of(&self, shard: u16) -> &Arc<Link> {
+        &self.workers[usize::from(shard) % self.workers.len()]
     }
 
-    /// Lists keys of a kind, in key order.
-    pub async fn list(
-        &self,
-        _kind: KindId,
-        _listing: Listing,
-        _fresh: Freshness,
-    ) -> Result<Read<Keys>, ReadError> {
-        Err(ReadError::Interrupted)
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
-    /// Tells an entity something and waits until it has applied it.
-    pub async fn command<E: Entity>(
-        &self,
-        _key: &str,
-        _event: &E::Event,
-        _idempotency: Option<Idempotency>,
-    ) -> Result<Commanded, CommandError> {
-        Err(CommandError::Interrupted)
+    /// Records that are journaled but not applied by the slowest worker.
+    pub(crate) fn in_flight(&self) -> u64 {
+        let slowest = self.workers.iter().map(|link| link.position()).min().unwrap_or(0);
+        self.journal.durable().saturating_sub(slowest)
     }
 
-    /// Takes in domain events; answers when they are durable.
-    pub async fn intake(&self, _intake: Intake) -> Result<Taken, IntakeError> {
-        Err(IntakeError::Stopping)
-    }
-
-    /// A producer's next number; 0 for one that was never heard of.
-    pub fn producer(&self, name: &str) -> Producer {
-        Producer { name: name.to_owned(), next_sequence: 0, last_at: None }
-    }
-
-    /// The producers after `after`, in order of their names.
-    pub fn producers(&self, _after: Option<&str>, _limit: usize) -> Vec<Producer> {
-        Vec::new()
-    }
-
-    /// A dead letter's payload: the domain event's text, if it still exists.
-    pub async fn dead_letter_payload(&self, _id: &Key) -> Result<Option<String>, ReadError> {
-        Err(ReadError::Interrupted)
-    }
-
-    /// Tries a dead letter again, as a new record.
-    pub async fn retry_dead_letter(&self, _id: &Key) -> Result<Commanded, CommandError> {
-        Err(CommandError::Interrupted)
-    }
-
-    /// The supervision tree as it lives.
-    pub async fn tree(&self) -> Node {
-        Node {
-            actor: "root".to_owned(),
-            state: "running",
-            restarts: 0,
-            residents: None,
-            children: Vec::new(),
+    /// Why nothing more may come in from outside now, if it may not.
+    pub(crate) fn overload(&self) -> Option<&'static str> {
+        let gauge = self.writer.gauge();
+        if gauge.disk_full.load(Ordering::Relaxed) {
+            return Some("the disk is full");
         }
-    }
-
-    /// Every shard.
-    pub async fn shards(&self) -> Vec<ShardState> {
-        Vec::new()
-    }
-
-    /// Whether the process may be sent traffic.
-    pub fn readiness(&self) -> Readiness {
-        Readiness { ready: false, reasons: vec!["starting".to_owned()], applied: 0, end: 0 }
-    }
-
-    /// The metrics, as Prometheus text.
-    pub fn metrics(&self) -> String {
-        String::new()
+        if self.in_flight() > self.options.in_flight_records_max {
+            return Some("too many records are waiting to be applied");
+        }
+        if gauge.unwritten_bytes.load(Ordering::Relaxed) > self.options.in_flight_bytes_max {
+            return Some("too many bytes are waiting to be written");
+        }
+        None
     }
 }

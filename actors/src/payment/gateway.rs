@@ -173,6 +173,8 @@ pub enum Reason {
     ExceedsAuthorized,
     /// More than was captured and not yet given back.
     ExceedsCaptured,
+    /// The sink could not make sense of the request, or it was given up.
+    NotUnderstood,
 }
 
 impl Reason {
@@ -188,6 +190,7 @@ impl Reason {
             Self::HoldGone => "hold_gone",
             Self::ExceedsAuthorized => "exceeds_authorized",
             Self::ExceedsCaptured => "exceeds_captured",
+            Self::NotUnderstood => "not_understood",
         }
     }
 }

@@ -8,13 +8,11 @@
 //! in the outbox.
 
 use super::outbox::{self, Outbox};
+use crate::record::tag;
 use actors::Position;
 use state::frame::{Frame, Record, WayKind};
 use state::journal::{self, Reader};
 use std::sync::Arc;
-
-/// The tag of a domain event of ours that the sinks send out.
-const TAG_PUBLISHED: u8 = 7;
 
 /// Why nothing more goes out.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +52,7 @@ fn published(frames: &[Arc<Frame>], from: Position) -> impl Iterator<Item = Reco
     // Only what entities have caused is ever published: frames by other ways are not looked into.
     let ours = frames.iter().filter(|frame| frame.way_kind() == WayKind::Shard);
     let records = ours.flat_map(|frame| frame.records());
-    records.filter(move |record| record.position >= from && record.tag == TAG_PUBLISHED)
+    records.filter(move |record| record.position >= from && record.tag == tag::PUBLISHED)
 }
 
 #[cfg(test)]
@@ -91,7 +89,7 @@ mod tests {
         let mut draft = Draft::new(Way::new(WayKind::Shard, "0"));
         for number in from..to {
             draft.begin_group(Mark::Number { number, index: 0 });
-            let tag = if text(number).is_some() { TAG_PUBLISHED } else { 2 };
+            let tag = if text(number).is_some() { tag::PUBLISHED } else { 2 };
             let text = text(number).unwrap_or_default();
             draft.push(RecordHead { tag, kind: KindId(0), depth: 1 }, "", text.as_bytes());
             draft.push(RecordHead { tag: 1, kind: KindId(0), depth: 1 }, "u-1", b"heard");

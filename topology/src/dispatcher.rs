@@ -1,0 +1,152 @@
+//! The dispatcher's shell: takes offers from workers, carries batches to sinks, and journals the answers. What to send when,
+//! and whom to tell, is the core's (`dispatch`).
+
+use crate::dispatch::{Came, Dispatch, Options, Outgoing, Sending, Told, Word};
+use crate::kinds::Kinds;
+use crate::record::{put_effect_id, tag};
+use crate::writer::{Submission, Writer, wall_clock};
+use actors::{Answer, EffectId, KindId, codec, deadletter};
+use state::frame::{Draft, Mark, RecordHead, Way};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// A delivery, as a worker offers it.
+pub type Offer = Outgoing;
+
+/// A sink that answers: carries a batch, and says of each what came of it, in the same order. May block.
+pub trait Sink: Send {
+    /// Carries these out.
+    fn carry(&mut self, batch: &[Outgoing]) -> Vec<Came>;
+}
+
+/// The sinks that answer, by name.
+pub type Sinks = BTreeMap<String, Arc<Mutex<dyn Sink>>>;
+
+/// What the dispatcher's task is made from.
+pub struct Dispatcher {
+    /// The kinds, to put answers into their words.
+    pub kinds: Kinds,
+    /// Where to.
+    pub sinks: Sinks,
+    /// Where answers are journaled.
+    pub writer: Writer,
+    /// What workers offer.
+    pub offers: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Offer>>>,
+}
+
+type Carried = Vec<(EffectId, String, Came)>;
+
+impl Dispatcher {
+    /// Carries deliveries until the workers are gone.
+    pub async fn run(&self) -> Result<(), String> {
+        let mut offers = self.offers.lock().await;
+        let mut core = Dispatch::new(Options { batch_max: 4_096, ..Options::default() }, 1);
+        let (carried_sender, mut carried) = mpsc::unbounded_channel::<Carried>();
+        loop {
+            while let Some(sending) = core.next(wall_clock()) {
+                self.carry(sending, carried_sender.clone());
+            }
+            let now = wall_clock();
+            let wait_ms = core.wake_at().map_or(60_000, |at| (at.0 - now.0).clamp(1, 60_000));
+            tokio::select! {
+                offer = offers.recv() => match offer {
+                    Some(offer) => {
+                        core.offer(offer);
+                        while let Ok(offer) = offers.try_recv() {
+                            core.offer(offer);
+                        }
+                    }
+                    None => return Ok(()),
+                },
+                Some(came) = carried.recv() => self.take_answers(&mut core, came)?,
+                () = tokio::time::sleep(Duration::from_millis(wait_ms as u64)) => {}
+            }
+        }
+    }
+
+    fn carry(&self, sending: Sending, answers: mpsc::UnboundedSender<Carried>) {
+        let Some(sink) = self.sinks.get(&sending.sink).cloned() else {
+            let refused = |out: Outgoing| {
+                let why = format!("there is no sink named {}", out.delivery.sink);
+                (out.id, out.delivery.sink, Came::Refused(why))
+            };
+            // The receiver lives as long as the task.
+            let _ = answers.send(sending.batch.into_iter().map(refused).collect());
+            return;
+        };
+        tokio::task::spawn_blocking(move || {
+            let came = match sink.lock() {
+                Ok(mut sink) => sink.carry(&sending.batch),
+                Err(_) => vec![Came::Lost; sending.batch.len()],
+            };
+            let carried = sending.batch.into_iter().zip(came);
+            let carried = carried.map(|(out, came)| (out.id, out.delivery.sink, came));
+            let _ = answers.send(carried.collect());
+        });
+    }
+
+    fn take_answers(&self, core: &mut Dispatch, carried: Carried) -> Result<(), String> {
+        let mut draft = Draft::new(Way::engine());
+        draft.urgent = true;
+        for (id, sink, came) in carried {
+            crate::metrics::carried(&sink, outcome(&came));
+            if let Some(told) = core.came(wall_clock(), id, came) {
+                self.put_answer(&mut draft, &told);
+            }
+        }
+        if draft.records() == 0 {
+            return Ok(());
+        }
+        let submitted = self.writer.submit(Submission { draft, waiter: None, reply: None });
+        submitted.map_err(|error| error.to_string())
+    }
+
+    fn put_answer(&self, draft: &mut Draft, told: &Told) {
+        let answer = match &told.word {
+            Word::Definite(bytes) => Answer::Definite(bytes.clone()),
+            Word::Unknown => Answer::Unknown,
+            Word::Refused(reason) => {
+                put_letter(draft, told, reason);
+                Answer::Refused(reason.clone())
+            }
+        };
+        let event = self
+            .kinds
+            .get(told.address.kind)
+            .and_then(|kind| kind.answered(&told.delivery, &answer));
+        let Some(event) = event else {
+            tracing::error!(id = %told.id, "a kind has no words for an answer it asked for");
+            return;
+        };
+        let mut prefix = Vec::new();
+        put_effect_id(told.id, &mut prefix);
+        prefix.push(u8::from(told.last()));
+        draft.begin_group(Mark::None);
+        let head = RecordHead { tag: tag::ANSWERED, kind: told.address.kind, depth: 0 };
+        draft.push_parts(head, &told.address.key, &[&prefix, &event]);
+    }
+}
+
+/// A delivery that will never happen is a dead letter beside what its entity is told.
+fn put_letter(draft: &mut Draft, told: &Told, reason: &str) {
+    let opened = deadletter::Event::Opened {
+        position: Some(told.id.cause),
+        code: "refused".to_owned(),
+        reason: reason.to_owned(),
+        address: None,
+    };
+    draft.begin_group(Mark::None);
+    let head = RecordHead { tag: tag::HEARD, kind: KindId::DEAD_LETTER, depth: 0 };
+    draft.push(head, &format!("d-{}", told.id), &codec::encode(&opened));
+}
+
+fn outcome(came: &Came) -> &'static str {
+    match came {
+        Came::Answer(_) => "answered",
+        Came::Lost => "unknown",
+        Came::Failed(_) => "failed",
+        Came::Refused(_) => "refused",
+    }
+}

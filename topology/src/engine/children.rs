@@ -1,0 +1,269 @@
+//! The root's children, and what each is started from.
+
+use super::open::{Error, Parts};
+use super::{Engine, root};
+use crate::dispatcher::{Dispatcher, Sinks};
+use crate::floor::Ground;
+use crate::fresh::AllFresh;
+use crate::handle::{Handle, Inner};
+use crate::keeper::{self, Keeper, keeper};
+use crate::resident::Directory;
+use crate::sinks::outbox::Outbox;
+use crate::sinks::tail;
+use crate::tree::{Child, Start, Work};
+use crate::waiters::Waiters;
+use crate::worker::{Control, Link, Spec, Worker};
+use crate::writer::{self, Writer, wall_clock, writer};
+use crate::writing::Writing;
+use state::journal::{self, Spares};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How often the timekeeper looks whether a timer is due.
+const TICK: Duration = Duration::from_millis(5);
+
+/// How often the shelf of spare segments is looked at.
+const SPARES_LOOK: Duration = Duration::from_millis(20);
+
+/// How much of the journal the outbox reads at once, in bytes.
+const OUTBOX_READ_BYTES: usize = 4 << 20;
+
+/// The outbox saves its cursor after so many positions.
+const OUTBOX_SAVE_EVERY: u64 = 100_000;
+
+/// What workers are made from, beside their own.
+struct Common {
+    writer: Writer,
+    keeper: Keeper,
+    waiters: Arc<Waiters>,
+    writing: Arc<Writing>,
+    fresh: Arc<AllFresh>,
+    directory: Arc<Directory>,
+    deliveries: mpsc::UnboundedSender<crate::dispatcher::Offer>,
+}
+
+pub(super) async fn start(mut parts: Parts, sinks: Sinks) -> Result<Engine, Error> {
+    let metrics = crate::metrics::install(&parts.kinds);
+    let waiters = Arc::<Waiters>::default();
+    let writing = Arc::<Writing>::default();
+    let spares = parts.journal.spares();
+    let journal = parts.journal.reader();
+    let store = parts.store.reader();
+    let (writer, writer_loop) = writer(parts.journal, waiters.clone());
+    let (keeper, keeper_loop) = keeper(parts.store, writing.clone(), parts.marks.clone());
+    let (deliveries, offers) = mpsc::unbounded_channel();
+    let options = Arc::new(parts.options);
+    let common = Common {
+        writer: writer.clone(),
+        keeper: keeper.clone(),
+        waiters,
+        writing,
+        fresh: Arc::new(AllFresh::new(parts.marks.shards())),
+        directory: Arc::default(),
+        deliveries,
+    };
+    let workers: Vec<Arc<Link>> = (0..options.workers.max(1)).map(|_| Arc::default()).collect();
+    let inner = Inner {
+        kinds: parts.kinds,
+        options,
+        source: parts.source,
+        disk: parts.disk,
+        writer: writer.clone(),
+        journal: journal.clone(),
+        store,
+        fresh: common.fresh.clone(),
+        directory: common.directory.clone(),
+        marks: parts.marks,
+        workers,
+        tree: OnceLock::new(),
+        stopping: AtomicBool::new(false),
+        metrics,
+        started: std::time::SystemTime::now(),
+    };
+    let handle = Handle { inner: Arc::new(inner) };
+    let outbox_cursor = Arc::new(AtomicU64::new(0));
+    let mut children = vec![journal_child(writer_loop, spares), store_child(keeper_loop)];
+    children.extend(worker_children(&handle, &common));
+    children.push(timekeeper_child(&handle.inner.workers));
+    if let Some(outbox) = parts.outbox.take() {
+        let dispatcher = Dispatcher {
+            kinds: parts.kinds,
+            sinks,
+            writer: writer.clone(),
+            offers: Arc::new(tokio::sync::Mutex::new(offers)),
+        };
+        children.push(dispatcher_child(Arc::new(dispatcher)));
+        children.push(outbox_child(outbox, journal, writer, outbox_cursor.clone()));
+    } else {
+        outbox_cursor.store(u64::MAX, Ordering::Release);
+        children.push(deaf_child(offers));
+    }
+    let tree = root(&handle.inner.options, children).await?;
+    assert!(handle.inner.tree.set(tree.clone()).is_ok(), "an engine has one tree");
+    Ok(Engine {
+        handle,
+        tree,
+        keeper,
+        consumers: Mutex::default(),
+        outbox_cursor,
+        opened: parts.opened,
+        _lock: parts.lock,
+    })
+}
+
+/// A start for what can be started only once.
+fn once<T: Send + 'static>(
+    part: T,
+    run: impl Fn(T) -> Result<(), String> + Send + Sync + 'static,
+) -> Start {
+    let part = Mutex::new(Some(part));
+    Start::Blocking(Arc::new(move || {
+        let taken = part.lock().expect("nobody panics while taking").take();
+        run(taken.ok_or("it cannot be started twice in one process")?)
+    }))
+}
+
+fn journal_child(writer_loop: writer::Loop, spares: Spares) -> Child {
+    let start = once((writer_loop, spares), |(writer_loop, spares)| {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let seen = stopped.clone();
+        let shelf = std::thread::spawn(move || {
+            while !seen.load(Ordering::Acquire) {
+                spares.prepare();
+                std::thread::sleep(SPARES_LOOK);
+            }
+        });
+        let result = writer_loop.run().map_err(|error| error.to_string());
+        stopped.store(true, Ordering::Release);
+        // It ends within one look, and has nothing to say.
+        let _ = shelf.join();
+        result
+    });
+    Child { name: "journal".to_owned(), work: Work::Vital, start }
+}
+
+fn store_child(keeper_loop: keeper::Loop) -> Child {
+    let start = once(keeper_loop, |keeper| keeper.run().map_err(|error| error.to_string()));
+    Child { name: "store".to_owned(), work: Work::Vital, start }
+}
+
+fn worker_children(handle: &Handle, common: &Common) -> Vec<Child> {
+    let inner = &handle.inner;
+    let count = inner.workers.len();
+    let children = inner.workers.iter().enumerate().map(|(index, link)| {
+        let shards = (0..inner.marks.shards()).filter(|s| usize::from(*s) % count == index);
+        let spec = Arc::new(Spec {
+            index,
+            shards: shards.collect(),
+            options: inner.options.clone(),
+            writer: common.writer.clone(),
+            keeper: common.keeper.clone(),
+            marks: inner.marks.clone(),
+            directory: common.directory.clone(),
+            journal: inner.journal.clone(),
+            source: inner.source.clone(),
+            link: link.clone(),
+            deliveries: common.deliveries.clone(),
+            ground: ground(handle, common),
+        });
+        let start = Start::Thread(Arc::new(move || {
+            let spec = spec.clone();
+            Box::pin(async move {
+                let worker = Worker::open(spec).map_err(|error| error.to_string())?;
+                worker.run().await.map_err(|error| error.to_string())
+            })
+        }));
+        Child { name: format!("worker-{index}"), work: Work::Restartable, start }
+    });
+    children.collect()
+}
+
+fn ground(handle: &Handle, common: &Common) -> Box<dyn Fn() -> Ground + Send + Sync> {
+    let inner = &handle.inner;
+    let (kinds, shards_total) = (inner.kinds, inner.marks.shards());
+    let (store, journal) = (inner.store.clone(), inner.journal.clone());
+    let (fresh, waiters) = (common.fresh.clone(), common.waiters.clone());
+    let writing = common.writing.clone();
+    Box::new(move || Ground {
+        kinds,
+        shards_total,
+        store: store.clone(),
+        journal: journal.clone(),
+        fresh: fresh.clone(),
+        waiters: waiters.clone(),
+        writing: writing.clone(),
+    })
+}
+
+fn timekeeper_child(workers: &[Arc<Link>]) -> Child {
+    let workers = workers.to_vec();
+    let start = Start::Shared(Arc::new(move || {
+        let workers = workers.clone();
+        Box::pin(async move {
+            let mut tick = tokio::time::interval(TICK);
+            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tick.tick().await;
+                let now = wall_clock();
+                for link in workers.iter().filter(|link| link.next_due() <= now) {
+                    link.send(Control::Tick(now));
+                }
+            }
+        })
+    }));
+    Child { name: "timekeeper".to_owned(), work: Work::Restartable, start }
+}
+
+fn dispatcher_child(dispatcher: Arc<Dispatcher>) -> Child {
+    let start = Start::Shared(Arc::new(move || {
+        let dispatcher = dispatcher.clone();
+        Box::pin(async move { dispatcher.run().await })
+    }));
+    Child { name: "dispatcher".to_owned(), work: Work::Restartable, start }
+}
+
+/// In place of the dispatcher where nothing is carried out: deliveries stay pending.
+fn deaf_child(offers: mpsc::UnboundedReceiver<crate::dispatcher::Offer>) -> Child {
+    let offers = Arc::new(tokio::sync::Mutex::new(offers));
+    let start = Start::Shared(Arc::new(move || {
+        let offers = offers.clone();
+        Box::pin(async move {
+            while offers.lock().await.recv().await.is_some() {}
+            Ok(())
+        })
+    }));
+    Child { name: "dispatcher".to_owned(), work: Work::Restartable, start }
+}
+
+fn outbox_child(
+    outbox: Outbox,
+    journal: journal::Reader,
+    writer: Writer,
+    cursor: Arc<AtomicU64>,
+) -> Child {
+    let outbox = Arc::new(Mutex::new(outbox));
+    let start = Start::Thread(Arc::new(move || {
+        let (outbox, journal) = (outbox.clone(), journal.clone());
+        let (mut durable, cursor) = (writer.durable(), cursor.clone());
+        Box::pin(async move {
+            loop {
+                let more = {
+                    let mut outbox = outbox.lock().map_err(|_| "the outbox has failed before")?;
+                    let more = tail::step(&journal, &mut outbox, OUTBOX_READ_BYTES);
+                    let more = more.map_err(|error| error.to_string())?;
+                    if outbox.cursor() - outbox.saved() >= OUTBOX_SAVE_EVERY {
+                        outbox.save().map_err(|error| error.to_string())?;
+                    }
+                    cursor.store(outbox.cursor(), Ordering::Release);
+                    more
+                };
+                if !more && durable.changed().await.is_err() {
+                    return Ok(());
+                }
+            }
+        })
+    }));
+    Child { name: "outbox".to_owned(), work: Work::Vital, start }
+}

@@ -1,0 +1,152 @@
+//! Opening what is on disk, each part with what the others vouch for.
+
+use crate::kinds::Kinds;
+use crate::options::Options;
+use crate::sinks::outbox::{self, Outbox};
+use crate::worker::Marks;
+use state::directory::{self, Identity, JournalId, Layout, Lock};
+use state::disk::Disk;
+use state::journal::{self, Journal};
+use state::store::{self, Kv, SledKv, Store};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The key space is cut into so many shards. Written in the data directory: a directory keeps what it began with.
+const SHARDS: u16 = 64;
+
+/// Why the engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The data directory is held, newer, or not ours.
+    #[error(transparent)]
+    Directory(#[from] directory::Error),
+    /// The machine gives no random numbers, which a new journal is named by.
+    #[error("cannot name a new journal: {0}")]
+    Chance(std::io::Error),
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The outbox cannot be opened.
+    #[error(transparent)]
+    Outbox(#[from] outbox::Error),
+    /// A sink cannot be opened.
+    #[error("{0}")]
+    Sink(String),
+    /// The journal no longer reaches back to where a replay would have to begin.
+    #[error(
+        "the journal begins at position {first}, but shard {shard} has to be replayed from {needed}: \
+         restore the missing segments"
+    )]
+    Unreachable {
+        /// The shard.
+        shard: u16,
+        /// From where.
+        needed: u64,
+        /// The journal's first position.
+        first: u64,
+    },
+    /// The supervision tree cannot be started.
+    #[error("cannot start the supervision tree: {0}")]
+    Tree(String),
+}
+
+/// What was found when the directory was opened.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// Of the journal.
+    pub journal: journal::Opened,
+    /// Of the store.
+    pub store: store::Opened,
+}
+
+/// The opened parts.
+pub(super) struct Parts {
+    pub(super) kinds: Kinds,
+    pub(super) options: Options,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) lock: Lock,
+    pub(super) source: String,
+    pub(super) store: Store,
+    pub(super) journal: Journal,
+    pub(super) outbox: Option<Outbox>,
+    pub(super) marks: Arc<Marks>,
+    pub(super) opened: Opened,
+}
+
+pub(super) fn open(
+    kinds: Kinds,
+    mut options: Options,
+    disk: Arc<dyn Disk>,
+) -> Result<Parts, Error> {
+    let names: Vec<&str> = kinds.table().iter().map(|kind| kind.name).collect();
+    let lock = Lock::take(&options.data)?;
+    let fresh = JournalId::fresh().map_err(Error::Chance)?;
+    let layout = Layout { shards: u32::from(SHARDS), kinds: &names };
+    let identity = Identity::open(&*disk, &options.data, &layout, fresh)?;
+    let JournalId(uuid) = identity.journal;
+    options.journal.uuid = uuid;
+    options.store.shards = SHARDS;
+    let data = options.data.clone();
+    let cache_bytes = options.store_cache_bytes;
+    let open_kv: store::OpenKv =
+        Arc::new(move |path: &Path| Ok(Arc::new(SledKv::open(path, cache_bytes)?) as Arc<dyn Kv>));
+    let (store, store_opened) =
+        Store::open(disk.clone(), &data, &open_kv, options.store.clone(), uuid)?;
+    report_store(&store_opened);
+    let outbox = if options.sinks { Some(Outbox::open(disk.clone(), &data, uuid)?) } else { None };
+    let mut vouchers = vec![("the store's ceiling".to_owned(), store.ceiling())];
+    if let Some(outbox) = &outbox {
+        vouchers.push(("the outbox's cursor".to_owned(), outbox.cursor()));
+    }
+    let (journal, journal_opened) =
+        Journal::open(disk.clone(), &data.join("journal"), options.journal.clone(), &vouchers)?;
+    report_journal(&journal_opened);
+    let first = journal.reader().first();
+    let mut marks = Vec::new();
+    for shard in 0..store.shards() {
+        let needed = store.replay_from(shard);
+        if needed < first {
+            return Err(Error::Unreachable { shard, needed, first });
+        }
+        marks.push((needed, store.shard_note(shard)));
+    }
+    Ok(Parts {
+        kinds,
+        source: format!("/bellwether/{}", identity.journal),
+        options,
+        disk,
+        lock,
+        store,
+        journal,
+        outbox,
+        marks: Arc::new(Marks::new(marks)),
+        opened: Opened { journal: journal_opened, store: store_opened },
+    })
+}
+
+fn report_store(opened: &store::Opened) {
+    if let Some((why, to)) = &opened.aside {
+        let to = to.display();
+        tracing::warn!(why, %to, "the store was moved aside and is rebuilt from images and journal");
+        crate::metrics::store_moved_aside();
+    }
+    for lost in &opened.images_lost {
+        tracing::warn!(lost, "an image cannot be used");
+    }
+    if !opened.rebuilt.is_empty() {
+        tracing::warn!(shards = opened.rebuilt.len(), "shards are rebuilt from the journal");
+    }
+}
+
+fn report_journal(opened: &journal::Opened) {
+    if opened.torn_bytes > 0 {
+        tracing::warn!(bytes = opened.torn_bytes, "a torn tail of the journal was cut");
+    }
+    for file in &opened.origin_files_damaged {
+        tracing::warn!(file, "an origin table cannot be used");
+    }
+    tracing::info!(next = opened.next, frames = opened.frames, "the journal is open");
+}

@@ -1,0 +1,74 @@
+//! Stopping: no more from outside, finish what was accepted, checkpoint, seal.
+
+use super::Engine;
+use crate::worker::Control;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How often a stopping engine looks whether a part has ended.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// A checkpoint is repeated while records keep coming from what is still in the air, but not for ever.
+const ROUNDS_MAX: u32 = 8;
+
+/// Behind the last checkpoint a clean stop leaves no more than seals.
+const SEALS_MAX: u64 = 2;
+
+impl Engine {
+    /// Drains and stops: sources, commands, answers, workers, outbox, checkpoint, seal. Whoever calls bounds the time; what
+    /// is cut short is replayed at the next start, nothing is lost.
+    ///
+    /// # Errors
+    /// A part failed on the way; what was accepted is in the journal.
+    pub async fn drain(&self) -> Result<(), String> {
+        let inner = &self.handle.inner;
+        inner.stopping.store(true, Ordering::Release);
+        let consumers: Vec<_> =
+            self.consumers.lock().expect("nobody panics while copying").drain(..).collect();
+        for (_, consumer) in &consumers {
+            consumer.stop();
+        }
+        self.tree.let_go();
+        for (name, _) in &consumers {
+            self.ended(name).await?;
+        }
+        for _ in 0..ROUNDS_MAX {
+            self.applied(inner.journal.durable()).await;
+            self.checkpoint().await;
+            if inner.journal.durable().saturating_sub(inner.marks.replay_from()) <= SEALS_MAX {
+                break;
+            }
+        }
+        while self.outbox_cursor.load(Ordering::Acquire) < inner.journal.durable() {
+            self.alive()?;
+            tokio::time::sleep(LOOK).await;
+        }
+        for link in &inner.workers {
+            link.send(Control::Drain);
+        }
+        for index in 0..inner.workers.len() {
+            self.ended(&format!("worker-{index}")).await?;
+        }
+        self.keeper.stop();
+        self.ended("store").await?;
+        inner.writer.stop();
+        self.ended("journal").await
+    }
+
+    async fn ended(&self, name: &str) -> Result<(), String> {
+        loop {
+            self.alive()?;
+            let children = self.tree.children();
+            let state = children.iter().find(|(child, _)| child == name).map(|(_, s)| s.state);
+            match state {
+                None | Some("stopped") => return Ok(()),
+                Some("failed") => return Err(format!("{name} failed while stopping")),
+                Some(_) => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
+
+    fn alive(&self) -> Result<(), String> {
+        self.tree.fatal().borrow().clone().map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,368 @@
+//! The floor of one worker: its shards, the lives on them, and the batch at hand. Synchronous, without a runtime.
+//!
+//! A batch goes through it in three steps: [`Floor::plan`] finds out whom it concerns and wakes them, [`Floor::turn`] lets one
+//! of them apply its records (the resident's mailbox is between the two), and [`Floor::finish`] gathers what was caused, in
+//! order of (cause, index). Checkpoints take a shard's dirty lives between batches ([`Floor::capture`]).
+//!
+//! What is *not* here: threads, mailboxes, the writer and the store's thread. The worker and the simulator drive it.
+
+mod capture;
+mod causes;
+mod turn;
+
+pub use capture::{Captured, Evicted};
+pub use causes::Publisher;
+
+use crate::fresh::AllFresh;
+use crate::kinds::Kinds;
+use crate::life::{Caused, Error, Life, Rest};
+use crate::pending::{Pending, from_stored};
+use crate::waiters::Waiters;
+use crate::writing::Writing;
+use actors::{Address, Effects, Key, KindId, Position, Timestamp, address_hash, codec};
+use hashbrown::HashTable;
+use state::frame::Frame;
+use state::{journal, row, store};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What one worker's floor is made of; shared with its residents, on one thread.
+pub struct Floor<S> {
+    kinds: Kinds,
+    shards_total: u16,
+    store: store::Reader,
+    journal: journal::Reader,
+    fresh: Arc<AllFresh>,
+    waiters: Arc<Waiters>,
+    writing: Arc<Writing>,
+    shards: RefCell<BTreeMap<u16, Shard<S>>>,
+    batch: RefCell<Batch>,
+    fx: RefCell<Effects>,
+    counts: RefCell<Counts>,
+    batch_number: Cell<u32>,
+    residents: Cell<usize>,
+}
+
+/// One shard: the lives on it, its pending entries, and what a checkpoint needs to know.
+struct Shard<S> {
+    lives: HashTable<Slot<S>>,
+    pending: Pending,
+    /// Records below are in the store.
+    replay_from: Position,
+    entities: BTreeMap<u8, u64>,
+    caused: Vec<Caused>,
+    capturing: bool,
+}
+
+/// A life's place in its shard.
+struct Slot<S> {
+    hash: u64,
+    kind: KindId,
+    key: Key,
+    life: Rc<RefCell<Life>>,
+    /// What the driver keeps of it: a resident's address.
+    seat: S,
+    last_batch: u32,
+    first_item: u32,
+    last_item: u32,
+}
+
+/// The batch at hand.
+#[derive(Default)]
+struct Batch {
+    frames: Vec<Arc<Frame>>,
+    items: Vec<Item>,
+}
+
+/// One record of the batch, and the next one of the same entity.
+struct Item {
+    frame: u32,
+    record: u32,
+    next: u32,
+}
+
+const NONE: u32 = u32::MAX;
+
+/// What has happened since the driver last looked, for metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records applied, by (kind, outcome).
+    pub applied: BTreeMap<(u8, &'static str), u64>,
+    /// When the newest record applied was journaled.
+    pub newest: Timestamp,
+}
+
+/// Who has a turn in a planned batch.
+pub struct Turn<S> {
+    /// What the driver keeps of the life.
+    pub seat: S,
+    /// The life.
+    pub life: Rc<RefCell<Life>>,
+    /// The first of its records in the batch.
+    pub first: u32,
+}
+
+/// What a floor stands on.
+pub struct Ground {
+    /// The kinds.
+    pub kinds: Kinds,
+    /// How many shards there are in all.
+    pub shards_total: u16,
+    /// The store, to read.
+    pub store: store::Reader,
+    /// The journal, to read.
+    pub journal: journal::Reader,
+    /// What lists need to know.
+    pub fresh: Arc<AllFresh>,
+    /// Who waits for answers.
+    pub waiters: Arc<Waiters>,
+    /// Which shards are on their way to the store.
+    pub writing: Arc<Writing>,
+}
+
+/// A shard of the store, as its lives see it.
+pub(crate) struct ShardAtRest<'a> {
+    pub(crate) store: &'a store::Reader,
+    pub(crate) writing: &'a Writing,
+    pub(crate) shard: u16,
+}
+
+impl Rest for ShardAtRest<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.store.get(self.shard, key).map_err(|error| Error::Rest(error.to_string()))
+    }
+
+    fn wait_until_written(&self) -> Result<(), Error> {
+        self.writing.wait(self.shard);
+        Ok(())
+    }
+}
+
+impl<S: Clone> Floor<S> {
+    /// A floor with these shards, each as the store has it: (shard, replay from, note).
+    pub fn open(
+        ground: Ground,
+        shards: &[(u16, Position, Option<Vec<u8>>)],
+    ) -> Result<Self, Error> {
+        let mut opened = BTreeMap::new();
+        for (number, replay_from, note) in shards {
+            ground.fresh.reset(*number);
+            let shard = Shard {
+                lives: HashTable::new(),
+                pending: stored_pending(&ground.store, *number)?,
+                replay_from: *replay_from,
+                entities: note.as_deref().map(codec::decode).transpose()?.unwrap_or_default(),
+                caused: Vec::new(),
+                capturing: false,
+            };
+            opened.insert(*number, shard);
+        }
+        Ok(Self {
+            kinds: ground.kinds,
+            shards_total: ground.shards_total,
+            store: ground.store,
+            journal: ground.journal,
+            fresh: ground.fresh,
+            waiters: ground.waiters,
+            writing: ground.writing,
+            shards: RefCell::new(opened),
+            batch: RefCell::default(),
+            fx: RefCell::new(Effects::new(Timestamp(0), 0)),
+            counts: RefCell::default(),
+            batch_number: Cell::new(0),
+            residents: Cell::new(0),
+        })
+    }
+
+    /// Where reading the journal begins: the least `replay from` of its shards.
+    pub fn replay_from(&self) -> Position {
+        let shards = self.shards.borrow();
+        shards.values().map(|shard| shard.replay_from).min().unwrap_or(0)
+    }
+
+    /// How many lives there are.
+    pub fn residents(&self) -> usize {
+        self.residents.get()
+    }
+
+    /// The kinds.
+    pub fn kinds(&self) -> &Kinds {
+        &self.kinds
+    }
+
+    /// The store.
+    pub fn store(&self) -> &store::Reader {
+        &self.store
+    }
+
+    /// The shard of an address.
+    pub fn shard_of(&self, address: &Address) -> u16 {
+        shard_of(address.hash(), self.shards_total)
+    }
+
+    /// Takes a batch of frames in: finds out whom they concern, wakes who is not live (`seat` gives a new life its place),
+    /// and says who has a turn.
+    pub fn plan(
+        &self,
+        frames: Vec<Arc<Frame>>,
+        mut seat: impl FnMut(&Rc<RefCell<Life>>) -> S,
+    ) -> Result<Vec<Turn<S>>, Error> {
+        let mut batch = self.batch.borrow_mut();
+        let mut shards = self.shards.borrow_mut();
+        self.batch_number.set(self.batch_number.get().wrapping_add(1));
+        batch.items.clear();
+        let mut turns: Vec<(u16, u64, Turn<S>)> = Vec::new();
+        for (frame_index, frame) in frames.iter().enumerate() {
+            for (record_index, record) in frame.records().enumerate() {
+                if record.key.is_empty() {
+                    continue;
+                }
+                let hash = address_hash(record.kind, record.key);
+                let number = shard_of(hash, self.shards_total);
+                let Some(shard) = shards.get_mut(&number) else { continue };
+                if record.position < shard.replay_from {
+                    continue;
+                }
+                let item = u32::try_from(batch.items.len()).expect("a batch is bounded in bytes");
+                let (frame, record_index) = (frame_index as u32, record_index as u32);
+                batch.items.push(Item { frame, record: record_index, next: NONE });
+                let slot = self.slot(shard, number, hash, (record.kind, record.key), &mut seat)?;
+                if slot.last_batch == self.batch_number.get() && slot.last_item != NONE {
+                    batch.items[slot.last_item as usize].next = item;
+                } else {
+                    slot.last_batch = self.batch_number.get();
+                    slot.first_item = item;
+                    let turn =
+                        Turn { seat: slot.seat.clone(), life: slot.life.clone(), first: item };
+                    turns.push((number, hash, turn));
+                }
+                slot.last_item = item;
+            }
+        }
+        batch.frames = frames;
+        Ok(turns.into_iter().map(|(_, _, turn)| turn).collect())
+    }
+
+    fn slot<'a>(
+        &self,
+        shard: &'a mut Shard<S>,
+        number: u16,
+        hash: u64,
+        (kind, name): (KindId, &str),
+        seat: &mut impl FnMut(&Rc<RefCell<Life>>) -> S,
+    ) -> Result<&'a mut Slot<S>, Error> {
+        let same = |slot: &Slot<S>| slot.hash == hash && slot.kind == kind && slot.key == name;
+        // A look-up and an insertion, because the borrow checker cannot see that a found slot ends the first.
+        if shard.lives.find(hash, same).is_none() {
+            let life = self.wake(shard, number, Address::new(kind, name))?;
+            let life = Rc::new(RefCell::new(life));
+            self.residents.set(self.residents.get() + 1);
+            let slot = Slot {
+                hash,
+                kind,
+                key: Key::new(name),
+                seat: seat(&life),
+                life,
+                last_batch: self.batch_number.get().wrapping_sub(1),
+                first_item: NONE,
+                last_item: NONE,
+            };
+            shard.lives.insert_unique(hash, slot, |slot| slot.hash);
+        }
+        Ok(shard.lives.find_mut(hash, same).expect("found or just inserted"))
+    }
+
+    fn wake(&self, shard: &mut Shard<S>, number: u16, address: Address) -> Result<Life, Error> {
+        let rest = ShardAtRest { store: &self.store, writing: &self.writing, shard: number };
+        let row = row::key::row(address.kind, &address.key);
+        let known = self.store.may_contain(number, &row);
+        let life = if known {
+            Life::wake(address, &self.kinds, &rest)?
+        } else {
+            Life::new(address, &self.kinds)?
+        };
+        if life.is_unborn() {
+            *shard.entities.entry(life.address().kind.0).or_default() += 1;
+            let address = life.address();
+            self.fresh.shard(number).born(address.kind, &address.key);
+        }
+        Ok(life)
+    }
+
+    /// What has happened since the last call.
+    pub fn take_counts(&self) -> Counts {
+        self.counts.take()
+    }
+
+    /// Visits the pending entries of one shard.
+    pub fn with_pending<R>(&self, shard: u16, visit: impl FnOnce(&mut Pending) -> R) -> Option<R> {
+        self.shards.borrow_mut().get_mut(&shard).map(|shard| visit(&mut shard.pending))
+    }
+
+    /// The shards on this floor.
+    pub fn shard_numbers(&self) -> Vec<u16> {
+        self.shards.borrow().keys().copied().collect()
+    }
+
+    /// Entities by kind, live and at rest, over all shards of this floor.
+    pub fn entities(&self) -> BTreeMap<u8, u64> {
+        let mut all = BTreeMap::new();
+        for shard in self.shards.borrow().values() {
+            for (kind, count) in &shard.entities {
+                *all.entry(*kind).or_default() += count;
+            }
+        }
+        all
+    }
+
+    /// (entities, residents, pending deliveries, timers, replay from) of each shard.
+    pub fn shard_states(&self) -> Vec<(u16, u64, u64, u64, u64, Position)> {
+        let shards = self.shards.borrow();
+        let states = shards.iter().map(|(number, shard)| {
+            let (timers, deliveries) = shard.pending.counts();
+            let entities = shard.entities.values().sum();
+            let residents = shard.lives.len() as u64;
+            (*number, entities, residents, deliveries, timers, shard.replay_from)
+        });
+        states.collect()
+    }
+
+    /// Residents by kind.
+    pub fn residents_by_kind(&self) -> BTreeMap<u8, u64> {
+        let mut all = BTreeMap::new();
+        for shard in self.shards.borrow().values() {
+            for slot in &shard.lives {
+                *all.entry(slot.kind.0).or_default() += 1;
+            }
+        }
+        all
+    }
+}
+
+/// The shard of an address's hash.
+pub fn shard_of(hash: u64, shards_total: u16) -> u16 {
+    (hash % u64::from(shards_total)) as u16
+}
+
+fn stored_pending(store: &store::Reader, shard: u16) -> Result<Pending, Error> {
+    const AT_ONCE: usize = 1_000;
+    let mut pending = Pending::default();
+    let mut from = vec![row::key::space::PENDING];
+    let to = row::key::prefix_end(&from);
+    loop {
+        let found = store
+            .scan(shard, &from, to.as_deref(), AT_ONCE)
+            .map_err(|error| Error::Rest(error.to_string()))?;
+        for (key, value) in &found {
+            let (id, entry) = from_stored(key, value).map_err(Error::Rest)?;
+            pending.add(id, entry);
+        }
+        let Some((last, _)) = found.last().filter(|_| found.len() == AT_ONCE) else {
+            return Ok(pending);
+        };
+        from.clone_from(last);
+        from.push(0);
+    }
+}

@@ -1,0 +1,110 @@
+//! One life's turn in a batch: it applies its records, and whoever waits for one of them is answered.
+
+use super::{Floor, NONE, ShardAtRest};
+use crate::api::Verdict;
+use crate::life::{Again, Around, Done, Error, Life};
+use crate::record::tag;
+use crate::waiters::Told;
+use actors::{Outcome, Position, Tags};
+use state::frame::Record;
+
+impl<S: Clone> Floor<S> {
+    /// Lets `life` apply its records of the planned batch, beginning with item `first`.
+    pub fn turn(&self, life: &mut Life, first: u32) -> Result<(), Error> {
+        let number = self.shard_of(life.address());
+        let batch = self.batch.borrow();
+        let mut shards = self.shards.borrow_mut();
+        let shard = shards.get_mut(&number).expect("a turn is of a life on this floor");
+        let mut fx = self.fx.borrow_mut();
+        let rest = ShardAtRest { store: &self.store, writing: &self.writing, shard: number };
+        let mut again = |position| self.again(position);
+        let before = life.tags();
+        let mut item = first;
+        while item != NONE {
+            let at = &batch.items[item as usize];
+            let record = batch.frames[at.frame as usize].record(at.record as usize);
+            let mut around = Around {
+                kinds: &self.kinds,
+                rest: &rest,
+                pending: &mut shard.pending,
+                fx: &mut fx,
+                caused: &mut shard.caused,
+            };
+            let done = life.apply(&record, &mut around, &mut again)?;
+            self.account(life, &record, &done);
+            item = at.next;
+        }
+        self.announce_tags(life, number, &before);
+        Ok(())
+    }
+
+    fn account(&self, life: &Life, record: &Record<'_>, done: &Done) {
+        let outcome = match done {
+            Done::Known => return,
+            Done::Folded(Outcome::Applied) => "applied",
+            Done::Folded(Outcome::Ignored) => "ignored",
+            Done::Folded(Outcome::Rejected(_)) => "rejected",
+            Done::Replayed(_) | Done::Mismatch => "replayed",
+            Done::Poison => "poison",
+        };
+        let mut counts = self.counts.borrow_mut();
+        *counts.applied.entry((record.kind.0, outcome)).or_default() += 1;
+        counts.newest = counts.newest.max(record.time);
+        drop(counts);
+        if record.tag == tag::COMMAND
+            && let Some(waiter) = self.waiters.take(record.position)
+        {
+            let status = crate::record::status_of(record.payload);
+            let view = life.mind().view(&life.address().key);
+            let (verdict, replayed) = verdict(done, status);
+            // The caller may have gone; then nobody needs the answer.
+            let _ = waiter.send(Told { verdict, replayed, view });
+        }
+    }
+
+    fn announce_tags(&self, life: &Life, shard: u16, before: &Tags) {
+        let now = life.tags();
+        if now == *before {
+            return;
+        }
+        let (kind, key) = (life.address().kind, &life.address().key);
+        let mut fresh = self.fresh.shard(shard);
+        for gone in before.iter().filter(|tag| !now.contains(tag)) {
+            fresh.tag(gone, kind, key, false);
+        }
+        for come in now.iter().filter(|tag| !before.contains(tag)) {
+            fresh.tag(come, kind, key, true);
+        }
+    }
+
+    fn again(&self, position: Position) -> Result<Option<Again>, Error> {
+        let unreadable = |why: String| Error::Record { position, why };
+        let found = self.journal.record(position).map_err(|error| unreadable(error.to_string()))?;
+        let (frame, index) = found.ok_or_else(|| unreadable("it is not there".to_owned()))?;
+        let record = frame.record(index);
+        Ok(Some(Again {
+            position,
+            time: record.time,
+            tag: record.tag,
+            payload: record.payload.to_vec(),
+        }))
+    }
+}
+
+fn verdict(done: &Done, status: u16) -> (Verdict, bool) {
+    match done {
+        Done::Known | Done::Folded(Outcome::Applied | Outcome::Ignored) => {
+            (Verdict::Done { status }, false)
+        }
+        Done::Folded(Outcome::Rejected(reason)) => {
+            (Verdict::Rejected { reason: reason.clone().into_owned() }, false)
+        }
+        Done::Replayed(Ok(status)) => (Verdict::Done { status: *status }, true),
+        Done::Replayed(Err(reason)) => (Verdict::Rejected { reason: reason.clone() }, true),
+        Done::Mismatch => (Verdict::Mismatch, false),
+        Done::Poison => {
+            let reason = "the command could not be applied; it is a dead letter now";
+            (Verdict::Rejected { reason: reason.to_owned() }, false)
+        }
+    }
+}

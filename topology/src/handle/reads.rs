@@ -1,0 +1,274 @@
+//! Reads of one entity. A live one is asked by mail, one at rest is read from the store; nobody is woken.
+
+use super::{Freshness, Handle, Inner};
+use crate::api::{EventRef, HistoryItem, Read, ReadError};
+use crate::floor::ShardAtRest;
+use crate::life::{self, Life, Rest, mind_at_rest};
+use crate::record::{Prefix, split, tag, tag_name};
+use crate::resident::{Look, ResidentFloor};
+use crate::worker::Link;
+use crate::writing::Writing;
+use actors::{Address, DomainEvent, Entity, KindId, Mind, PageLoader, Position, Timestamp};
+use state::row::{Row, Trail, key};
+use std::any::Any;
+use std::sync::Arc;
+
+/// What is asked of an entity, live or at rest: its mind, its key, and a way to its pages.
+type Question<R> = Box<dyn FnOnce(&dyn Mind, &str, &mut PageLoader<'_>) -> R + Send>;
+
+impl Handle {
+    /// Asks an entity something of its kind's own. `None` if nothing was ever told to it.
+    pub async fn ask<E: Entity>(
+        &self,
+        key: &str,
+        query: E::Query,
+        fresh: Freshness,
+    ) -> Result<Read<Option<E::Answer>>, ReadError> {
+        let kind = self.kind(E::KIND).expect("only kinds of this engine are asked");
+        let question = move |mind: &dyn Mind, key: &str, pages: &mut PageLoader<'_>| {
+            let answer: Box<dyn Any + Send> =
+                mind.ask(key, Box::new(query), pages).expect("a query of the kind's own type");
+            *answer.downcast::<E::Answer>().expect("an answer of the kind's own type")
+        };
+        self.inner.question(Address::new(kind, key), Box::new(question), fresh).await
+    }
+
+    /// An entity's view as JSON text. `None` if nothing was ever told to it.
+    pub async fn view(
+        &self,
+        kind: KindId,
+        key: &str,
+        fresh: Freshness,
+    ) -> Result<Read<Option<Vec<u8>>>, ReadError> {
+        let question = |mind: &dyn Mind, key: &str, _: &mut PageLoader<'_>| mind.view(key);
+        self.inner.question(Address::new(kind, key), Box::new(question), fresh).await
+    }
+
+    /// The positions and causes of an entity's own records, newest first, below `before` if given.
+    pub async fn history(
+        &self,
+        address: Address,
+        before: Option<Position>,
+        limit: usize,
+        fresh: Freshness,
+    ) -> Result<Read<Option<Vec<HistoryItem>>>, ReadError> {
+        let trail = self.inner.trail(&address, fresh).await?;
+        let Some(positions) = trail.value else {
+            return Ok(Read { value: None, position: trail.position });
+        };
+        let wanted = positions.into_iter().rev().filter(|p| before.is_none_or(|b| *p < b));
+        let items: Result<Vec<_>, _> =
+            wanted.take(limit).map(|position| self.inner.history_item(position)).collect();
+        Ok(Read { value: Some(items?), position: trail.position })
+    }
+}
+
+impl Inner {
+    /// Waits until a worker has applied everything below what is asked for; then where it stands.
+    pub(crate) async fn wait(&self, link: &Link, fresh: Freshness) -> Result<Position, ReadError> {
+        if let Some(wanted) = fresh.at_least
+            && link.position() < wanted
+        {
+            let mut watermark = link.watermark();
+            let reached = watermark.wait_for(|position| *position >= wanted);
+            match tokio::time::timeout(fresh.wait_max, reached).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => return Err(ReadError::Interrupted),
+                Err(_) => {
+                    let why = "that position has not been reached yet";
+                    return Err(ReadError::NotYet(why.into()));
+                }
+            }
+        }
+        if link.is_current() { Ok(link.position()) } else { Err(ReadError::Interrupted) }
+    }
+
+    async fn question<R: Send + 'static>(
+        &self,
+        address: Address,
+        question: Question<R>,
+        fresh: Freshness,
+    ) -> Result<Read<Option<R>>, ReadError> {
+        let shard = self.shard_of(&address);
+        let link = self.worker_of(shard);
+        let position = self.wait(link, fresh).await?;
+        let mut question = Some(question);
+        // A resident that is put to rest between the look-up and the look gives the question back.
+        while let Some(resident) = self.directory.get(&address).map(|found| found.clone()) {
+            let asked = question.take().expect("a question that was given back");
+            let (answer_sender, answer) = tokio::sync::oneshot::channel();
+            let (back_sender, back) = tokio::sync::oneshot::channel();
+            let mut returned = Returned { question: Some(asked), back: Some(back_sender) };
+            resident.do_send(Look(Box::new(move |life, floor| {
+                let asked = returned.question.take().expect("asked once");
+                // Whoever asked may have gone.
+                let _ = answer_sender.send(ask_live(life, floor, asked));
+            })));
+            match answer.await {
+                Ok(value) => return Ok(Read { value, position }),
+                Err(_) => question = back.await.ok(),
+            }
+            if question.is_none() {
+                return Err(ReadError::Interrupted);
+            }
+            tokio::task::yield_now().await;
+        }
+        let asked = question.expect("asked nobody yet");
+        let value = self.ask_at_rest(shard, &address, asked)?;
+        if value.is_none() && !link.is_open() {
+            return Err(ReadError::NotYet("recovery has not caught up".into()));
+        }
+        Ok(Read { value, position })
+    }
+
+    fn ask_at_rest<R>(
+        &self,
+        shard: u16,
+        address: &Address,
+        question: Question<R>,
+    ) -> Result<Option<R>, ReadError> {
+        let stored = key::row(address.kind, &address.key);
+        if !self.store.may_contain(shard, &stored) {
+            return Ok(None);
+        }
+        let Some(bytes) = self.store.get(shard, &stored).map_err(internal)? else {
+            return Ok(None);
+        };
+        let row = Row::decode(&bytes).map_err(internal)?;
+        let kind = self.kinds.get(address.kind).expect("an address of a known kind");
+        let mind = mind_at_rest(kind, &row).map_err(internal)?;
+        let mut loader = |page: u32| match row.page {
+            Some((number, inline)) if number == page => Some(inline.to_vec()),
+            _ => self.store.get(shard, &key::page(address.kind, &address.key, page)).ok()?,
+        };
+        Ok(Some(question(&*mind, &address.key, &mut loader)))
+    }
+
+    /// The positions of all of an entity's records, oldest first.
+    async fn trail(
+        &self,
+        address: &Address,
+        fresh: Freshness,
+    ) -> Result<Read<Option<Vec<Position>>>, ReadError> {
+        let shard = self.shard_of(address);
+        let link = self.worker_of(shard);
+        let position = self.wait(link, fresh).await?;
+        if let Some(resident) = self.directory.get(address).map(|found| found.clone()) {
+            let (sender, answer) = tokio::sync::oneshot::channel();
+            resident.do_send(Look(Box::new(move |life, floor| {
+                let _ = sender.send(trail_of_life(life, floor));
+            })));
+            if let Ok(trail) = answer.await {
+                return Ok(Read { value: Some(trail.map_err(internal)?), position });
+            }
+        }
+        let value = self.trail_at_rest(shard, address)?;
+        if value.is_none() && !link.is_open() {
+            return Err(ReadError::NotYet("recovery has not caught up".into()));
+        }
+        Ok(Read { value, position })
+    }
+
+    fn trail_at_rest(
+        &self,
+        shard: u16,
+        address: &Address,
+    ) -> Result<Option<Vec<Position>>, ReadError> {
+        let stored = self.store.get(shard, &key::row(address.kind, &address.key));
+        let Some(bytes) = stored.map_err(internal)? else { return Ok(None) };
+        let row = Row::decode(&bytes).map_err(internal)?;
+        let mut positions = Vec::new();
+        for page in 0..row.trail_pages {
+            let stored = key::trail(address.kind, &address.key, page);
+            let page = self.store.get(shard, &stored).map_err(internal)?.unwrap_or_default();
+            positions.extend(Trail::decode(&page).map_err(internal)?.iter());
+        }
+        positions.extend(Trail::decode(row.trail).map_err(internal)?.iter());
+        Ok(Some(positions))
+    }
+
+    fn history_item(&self, position: Position) -> Result<HistoryItem, ReadError> {
+        let found = self.journal.record(position).map_err(internal)?;
+        let (frame, index) =
+            found.ok_or_else(|| internal(format!("record {position} is not there")))?;
+        let record = frame.record(index);
+        let (cause, event) = match split(record.tag, record.payload) {
+            Ok((Prefix::Cause(id) | Prefix::Fired(id) | Prefix::Answered(id, _), _)) => {
+                (Some(id.cause), None)
+            }
+            _ if record.tag == tag::HEARD => heard_from(&frame, index),
+            _ => (None, None),
+        };
+        Ok(HistoryItem {
+            position,
+            time: record.time,
+            tag: tag_name(record.tag),
+            cause,
+            event,
+            payload_bytes: record.payload.len(),
+        })
+    }
+}
+
+/// The domain event that told the record at `index`: the last one before it in its frame.
+fn heard_from(frame: &state::frame::Frame, index: usize) -> (Option<Position>, Option<EventRef>) {
+    let before = (0..index).rev().map(|at| frame.record(at));
+    let event = before.into_iter().find(|r| matches!(r.tag, tag::EVENT | tag::PUBLISHED));
+    let Some(record) = event else { return (None, None) };
+    let named = DomainEvent::parse(record.payload, Timestamp(0)).ok().map(|event| EventRef {
+        id: event.id.into_owned(),
+        source: event.source.into_owned(),
+        event_type: event.type_text.into_owned(),
+    });
+    (Some(record.position), named)
+}
+
+/// A question on its way to a resident; if nobody takes it, it goes back.
+struct Returned<R> {
+    question: Option<Question<R>>,
+    back: Option<tokio::sync::oneshot::Sender<Question<R>>>,
+}
+
+impl<R> Drop for Returned<R> {
+    fn drop(&mut self) {
+        if let (Some(question), Some(back)) = (self.question.take(), self.back.take()) {
+            // Whoever asked may have gone.
+            let _ = back.send(question);
+        }
+    }
+}
+
+fn ask_live<R>(life: &Life, floor: &ResidentFloor, question: Question<R>) -> Option<R> {
+    if life.is_unborn() {
+        return None;
+    }
+    let writing = Writing::default();
+    let shard = floor.shard_of(life.address());
+    let rest = ShardAtRest { store: floor.store(), writing: &writing, shard };
+    let mut loader = |page: u32| life.page(page, &rest).ok().flatten();
+    Some(question(life.mind(), &life.address().key, &mut loader))
+}
+
+fn trail_of_life(life: &Life, floor: &ResidentFloor) -> Result<Vec<Position>, life::Error> {
+    let writing = Writing::default();
+    let shard = floor.shard_of(life.address());
+    let rest: &dyn Rest = &ShardAtRest { store: floor.store(), writing: &writing, shard };
+    let (young, pages) = life.trail();
+    let mut positions = Vec::new();
+    for page in 0..pages {
+        let stored = key::trail(life.address().kind, &life.address().key, page);
+        let bytes = life.at_rest(rest, &stored)?.unwrap_or_default();
+        positions.extend(Trail::decode(&bytes)?.iter());
+    }
+    positions.extend(young);
+    Ok(positions)
+}
+
+/// Something of ours failed: the log says what, the caller only that.
+pub(super) fn internal(error: impl std::fmt::Display) -> ReadError {
+    tracing::error!(%error, "a read failed");
+    ReadError::Internal(error.to_string())
+}
+
+/// A worker's link, held while one of its entities is asked.
+pub(crate) type Held = Arc<Link>;

@@ -1,0 +1,139 @@
+//! The store's keeper: the one thread that writes to it. Workers hand shards over; it waits until what their records caused
+//! is durable, writes them, and tells the worker.
+//!
+//! A store that fails is fatal to the process: the next start moves it aside if it is damaged and rebuilds it.
+
+use crate::floor::Captured;
+use crate::worker::Marks;
+use crate::writing::Writing;
+use actors::Position;
+use state::store::{Checkpoint, Store};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
+
+/// How many of a worker's effect drafts are durable. The writer counts them up, the keeper waits for them.
+#[derive(Debug, Default)]
+pub struct EffectsDurable {
+    count: Mutex<u64>,
+    changed: Condvar,
+}
+
+impl EffectsDurable {
+    /// One more is durable.
+    pub fn add_one(&self) {
+        *self.count.lock().expect("nobody panics while counting") += 1;
+        self.changed.notify_all();
+    }
+
+    /// How many are.
+    pub fn get(&self) -> u64 {
+        *self.count.lock().expect("nobody panics while counting")
+    }
+
+    fn wait_for(&self, wanted: u64) {
+        let count = self.count.lock().expect("nobody panics while counting");
+        let _guard = self
+            .changed
+            .wait_while(count, |count| *count < wanted)
+            .expect("nobody panics while counting");
+    }
+}
+
+/// A shard handed over.
+pub struct HandOver {
+    /// What to write.
+    pub captured: Captured,
+    /// The worker's generation at work, and the one that hands this over: an older one's is refused.
+    pub generation: (Arc<AtomicU64>, u64),
+    /// The journal's durable end when it was captured: at least every position in it.
+    pub ceiling: Position,
+    /// It may be written once so many of the worker's effect drafts are durable.
+    pub after: (Arc<EffectsDurable>, u64),
+    /// Whether it is the last of a round: then all of the round becomes durable.
+    pub last: bool,
+    /// Whom to tell once it can be read, and if it is the last, once all of the round is durable.
+    pub done: Box<dyn FnOnce(u16, Position) + Send>,
+}
+
+enum Message {
+    Write(Box<HandOver>),
+    Stop,
+}
+
+/// A way to hand shards to the keeper. Cheap to clone.
+#[derive(Clone)]
+pub struct Keeper {
+    sender: Sender<Message>,
+}
+
+/// The keeper is gone: the process is stopping.
+#[derive(Debug, thiserror::Error)]
+#[error("the store's keeper has stopped")]
+pub struct Gone;
+
+impl Keeper {
+    /// Hands a shard over.
+    pub fn hand_over(&self, hand_over: HandOver) -> Result<(), Gone> {
+        self.sender.send(Message::Write(Box::new(hand_over))).map_err(|_| Gone)
+    }
+
+    /// Ends the thread once everything handed over so far is written.
+    pub fn stop(&self) {
+        // An ended keeper has stopped already.
+        let _ = self.sender.send(Message::Stop);
+    }
+}
+
+/// The thread's own side.
+pub struct Loop {
+    store: Store,
+    receiver: Receiver<Message>,
+    writing: Arc<Writing>,
+    marks: Arc<Marks>,
+    /// Shards of the round that are not durable yet.
+    staged: Vec<(u16, Position, Vec<u8>)>,
+}
+
+/// A keeper for this store, and its thread's side, to be [`Loop::run`].
+pub fn keeper(store: Store, writing: Arc<Writing>, marks: Arc<Marks>) -> (Keeper, Loop) {
+    let (sender, receiver) = channel();
+    (Keeper { sender }, Loop { store, receiver, writing, marks, staged: Vec::new() })
+}
+
+impl Loop {
+    /// Writes what is handed over until it is told to stop or the store fails.
+    pub fn run(mut self) -> Result<(), state::store::Error> {
+        while let Ok(Message::Write(hand_over)) = self.receiver.recv() {
+            self.write(*hand_over)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, hand_over: HandOver) -> Result<(), state::store::Error> {
+        let started = Instant::now();
+        let (effects, wanted) = &hand_over.after;
+        effects.wait_for(*wanted);
+        let Captured { shard, writes, replay_from, note } = hand_over.captured;
+        let (at_work, own) = &hand_over.generation;
+        if at_work.load(Ordering::Acquire) != *own {
+            self.writing.end(shard);
+            return Ok(());
+        }
+        self.staged.push((shard, replay_from, note.clone()));
+        let checkpoint =
+            Checkpoint { shard, writes, replay_from, note, ceiling: hand_over.ceiling };
+        self.store.stage(checkpoint)?;
+        self.writing.end(shard);
+        if hand_over.last {
+            self.store.commit()?;
+            for (shard, replay_from, note) in self.staged.drain(..) {
+                self.marks.set(shard, replay_from, note);
+            }
+        }
+        crate::metrics::checkpointed(started.elapsed());
+        (hand_over.done)(shard, replay_from);
+        Ok(())
+    }
+}

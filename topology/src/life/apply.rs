@@ -1,0 +1,175 @@
+//! What happens when a record comes.
+
+use super::{Again, Around, Caused, CausedWhat, Change, Done, Error, Life};
+use crate::answers::{Answers, Known};
+use crate::hear::panic_text;
+use crate::pending::{Entry, What};
+use crate::record::{self, CommandKey, Prefix};
+use actors::effects::EFFECTS_PER_RECORD_MAX;
+use actors::{Effect, EffectId, Outcome, Position, Stop};
+use state::frame::Record;
+use state::row::key;
+use std::panic::AssertUnwindSafe;
+
+/// Why a record is poison.
+struct Poison {
+    code: &'static str,
+    reason: String,
+}
+
+impl Life {
+    /// Applies one record of this entity's. `again` reads another of its records, should it have to be restored; it gives
+    /// nothing for those that were judged.
+    pub fn apply(
+        &mut self,
+        record: &Record<'_>,
+        around: &mut Around<'_>,
+        again: &mut dyn FnMut(Position) -> Result<Option<Again>, Error>,
+    ) -> Result<Done, Error> {
+        if record.position < self.next {
+            return Ok(Done::Known);
+        }
+        if self.is_unborn() {
+            self.created = record.position;
+        }
+        let done = match record::split(record.tag, record.payload) {
+            Ok((prefix, event)) => self.apply_split(record, &prefix, event, around)?,
+            Err(error) => Err(Poison { code: "undecodable", reason: error.to_string() }),
+        };
+        let done = match done {
+            Ok(done) => done,
+            Err(poison) => {
+                self.restore(around.kinds, around.rest, again)?;
+                self.judge(record, poison, around);
+                Done::Poison
+            }
+        };
+        self.next = record.position + 1;
+        self.trail.push(record.position);
+        self.dirty = true;
+        Ok(done)
+    }
+
+    fn apply_split(
+        &mut self,
+        record: &Record<'_>,
+        prefix: &Prefix<'_>,
+        event: &[u8],
+        around: &mut Around<'_>,
+    ) -> Result<Result<Done, Poison>, Error> {
+        match prefix {
+            Prefix::Command(Some(key)) => self.command(record, *key, event, around),
+            Prefix::Fired(id) | Prefix::Answered(id, true) => {
+                let Some(entry) = around.pending.end(*id) else {
+                    return Ok(Ok(Done::Folded(Outcome::Ignored)));
+                };
+                self.changes.push(Change { id: *id, due: entry.due });
+                self.fold(record, event, around)
+            }
+            Prefix::Answered(id, false) if around.pending.get(*id).is_none() => {
+                Ok(Ok(Done::Folded(Outcome::Ignored)))
+            }
+            _ => self.fold(record, event, around),
+        }
+    }
+
+    fn command(
+        &mut self,
+        record: &Record<'_>,
+        wanted: CommandKey<'_>,
+        event: &[u8],
+        around: &mut Around<'_>,
+    ) -> Result<Result<Done, Poison>, Error> {
+        match self.answers(around)?.look(wanted) {
+            Known::New => {}
+            Known::Answered(answer) => return Ok(Ok(Done::Replayed(answer))),
+            Known::Mismatch => return Ok(Ok(Done::Mismatch)),
+            Known::Full => {
+                let reason = "this entity has answered as many commands as it can remember";
+                return Ok(Ok(Done::Folded(Outcome::Rejected(reason.into()))));
+            }
+        }
+        let done = self.fold(record, event, around)?;
+        if let Ok(Done::Folded(outcome)) = &done {
+            let rejected = match outcome {
+                Outcome::Rejected(reason) => Some(&**reason),
+                Outcome::Applied | Outcome::Ignored => None,
+            };
+            self.answers(around)?.remember(wanted, rejected);
+        }
+        Ok(done)
+    }
+
+    fn answers(&mut self, around: &Around<'_>) -> Result<&mut Answers, Error> {
+        if self.answers.is_none() {
+            let (kind, name) = (self.address.kind, &self.address.key);
+            let answers = if self.stored {
+                Answers::load(|number| around.rest.get(&key::answers(kind, name, number)))?
+            } else {
+                Answers::default()
+            };
+            self.answers = Some(Box::new(answers));
+        }
+        Ok(self.answers.as_mut().expect("just loaded"))
+    }
+
+    fn fold(
+        &mut self,
+        record: &Record<'_>,
+        event: &[u8],
+        around: &mut Around<'_>,
+    ) -> Result<Result<Done, Poison>, Error> {
+        around.fx.reset(record.time, record.position);
+        let outcome = loop {
+            let (mind, fx) = (&mut self.mind, &mut *around.fx);
+            let folded = std::panic::catch_unwind(AssertUnwindSafe(|| mind.apply(event, fx)));
+            match folded {
+                Ok(Ok(outcome)) => break outcome,
+                Ok(Err(Stop::NeedsPage(page))) => self.give_page(page, around.rest)?,
+                Ok(Err(Stop::Undecodable(reason))) => {
+                    return Ok(Err(Poison { code: "undecodable", reason }));
+                }
+                Err(panic) => {
+                    let reason = panic_text(&*panic);
+                    return Ok(Err(Poison { code: "panicked", reason }));
+                }
+            }
+        };
+        if around.fx.list().len() > EFFECTS_PER_RECORD_MAX {
+            let reason = format!("asked for {} effects", around.fx.list().len());
+            return Ok(Err(Poison { code: "too-many-effects", reason }));
+        }
+        if !matches!(outcome, Outcome::Rejected(_)) && !around.fx.list().is_empty() {
+            self.take_effects(record, around);
+        }
+        Ok(Ok(Done::Folded(outcome)))
+    }
+
+    fn take_effects(&mut self, record: &Record<'_>, around: &mut Around<'_>) {
+        for (index, effect) in around.fx.take().into_iter().enumerate() {
+            let index = u16::try_from(index).expect("at most 1,000 effects");
+            let id = EffectId { cause: record.position, index };
+            let (due, what) = match effect {
+                Effect::At { due, payload } => (due, What::Timer(payload)),
+                Effect::Deliver(delivery) => (record.time, What::Delivery(delivery)),
+                other => {
+                    let what = CausedWhat::Effect(other);
+                    around.caused.push(Caused { id, depth: record.depth, what });
+                    continue;
+                }
+            };
+            around.pending.add(id, Entry { due, address: self.address.clone(), what });
+            self.changes.push(Change { id, due });
+        }
+    }
+
+    fn judge(&self, record: &Record<'_>, poison: Poison, around: &mut Around<'_>) {
+        let what = CausedWhat::Verdict {
+            address: self.address.clone(),
+            code: poison.code,
+            reason: poison.reason,
+        };
+        let id = EffectId { cause: record.position, index: 0 };
+        around.caused.push(Caused { id, depth: record.depth, what });
+    }
+}

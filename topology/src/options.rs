@@ -1,0 +1,61 @@
+//! What the engine can be told at start. Every number has its unit in its name.
+
+use std::path::PathBuf;
+
+/// The engine's options; `Options::new` has the defaults.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The data directory.
+    pub data: PathBuf,
+    /// The journal's segments, ring, window and reserve. Its uuid is the data directory's.
+    pub journal: state::journal::Options,
+    /// The store's cache and image policy.
+    pub store: state::store::Options,
+    /// sled's cache, in bytes on disk; it takes more in memory.
+    pub store_cache_bytes: u64,
+    /// OS threads that host shards.
+    pub workers: usize,
+    /// Live entities, all workers together; beyond it, idle ones are put to rest.
+    pub residents_max: usize,
+    /// An entity idle for so long is put to rest, in seconds.
+    pub resident_idle_s: u64,
+    /// Ways in from outside wait while so many records are journaled but not applied.
+    pub in_flight_records_max: u64,
+    /// Ways in from outside wait while so many bytes wait to be written.
+    pub in_flight_bytes_max: u64,
+    /// How much of the journal a worker applies at once, in bytes.
+    pub batch_bytes_max: usize,
+    /// A shard is checkpointed after so many bytes of journal at the latest.
+    pub checkpoint_journal_bytes: u64,
+    /// And after so many seconds at the latest, if anything has changed.
+    pub checkpoint_interval_s: u64,
+    /// An actor restarted more often than this within `restarts_window_s` ends the process.
+    pub restarts_max: u32,
+    /// See `restarts_max`.
+    pub restarts_window_s: u64,
+    /// Whether deliveries are carried out and published events are sent out. Off for replays.
+    pub sinks: bool,
+}
+
+impl Options {
+    /// The defaults, for this data directory.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            journal: state::journal::Options::new([0; 16]),
+            store: state::store::Options::default(),
+            store_cache_bytes: 64 << 20,
+            workers: 1,
+            residents_max: 1_500_000,
+            resident_idle_s: 600,
+            in_flight_records_max: 1_000_000,
+            in_flight_bytes_max: 64 << 20,
+            batch_bytes_max: 1 << 20,
+            checkpoint_journal_bytes: 192 << 20,
+            checkpoint_interval_s: 60,
+            restarts_max: 5,
+            restarts_window_s: 60,
+            sinks: true,
+        }
+    }
+}

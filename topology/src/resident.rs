@@ -1,0 +1,114 @@
+//! The resident: an actix actor with a mailbox, around a [`Life`]. All it does is call into it.
+//!
+//! Residents of a worker live on the worker's thread and share its floor. Two sorts of message reach them: a turn in the
+//! batch at hand, from the worker; and a look from a reader, from any thread.
+
+use crate::floor::Floor;
+use crate::hear::panic_text;
+use crate::life::{Error, Life};
+use actix::{Actor, Addr, Context, Handler, Message};
+use actors::Address;
+use dashmap::DashMap;
+use std::cell::{Cell, RefCell};
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use tokio::sync::Notify;
+
+/// A floor whose lives are residents.
+pub type ResidentFloor = Floor<Addr<Resident>>;
+
+/// What the residents of one worker report to.
+#[derive(Default)]
+pub struct Batch {
+    /// Turns given out and not taken yet.
+    outstanding: Cell<usize>,
+    failed: RefCell<Option<Error>>,
+    done: Notify,
+}
+
+impl Batch {
+    /// So many turns are about to be given out.
+    pub fn begin(&self, turns: usize) {
+        assert_eq!(self.outstanding.get(), 0, "one batch at a time");
+        self.outstanding.set(turns);
+    }
+
+    /// Waits until every turn was taken.
+    pub async fn finished(&self) -> Result<(), Error> {
+        while self.outstanding.get() > 0 {
+            self.done.notified().await;
+        }
+        self.failed.take().map_or(Ok(()), Err)
+    }
+
+    fn one_done(&self, result: Result<(), Error>) {
+        if let Err(error) = result {
+            self.failed.borrow_mut().get_or_insert(error);
+        }
+        self.outstanding.set(self.outstanding.get() - 1);
+        if self.outstanding.get() == 0 {
+            self.done.notify_one();
+        }
+    }
+}
+
+/// A live entity.
+pub struct Resident {
+    life: Rc<RefCell<Life>>,
+    /// Its worker's floor and batch.
+    home: Rc<(ResidentFloor, Batch)>,
+}
+
+impl Resident {
+    /// Moves in. To be called on the worker's thread.
+    pub fn start(life: &Rc<RefCell<Life>>, home: &Rc<(ResidentFloor, Batch)>) -> Addr<Self> {
+        Actor::start(Self { life: life.clone(), home: home.clone() })
+    }
+}
+
+impl Actor for Resident {
+    type Context = Context<Self>;
+}
+
+/// Its turn in the batch at hand, beginning with this item.
+pub struct Turn(pub u32);
+
+impl Message for Turn {
+    type Result = ();
+}
+
+impl Handler<Turn> for Resident {
+    type Result = ();
+
+    fn handle(&mut self, Turn(first): Turn, _: &mut Context<Self>) {
+        let (floor, batch) = &*self.home;
+        // actix tells nobody of a panic: it is caught here, and fails the worker's batch.
+        let turn = AssertUnwindSafe(|| floor.turn(&mut self.life.borrow_mut(), first));
+        let result = std::panic::catch_unwind(turn).unwrap_or_else(|panic| {
+            Err(Error::Rest(format!("a turn panicked: {}", panic_text(&*panic))))
+        });
+        batch.one_done(result);
+    }
+}
+
+/// Somebody wants to look at it.
+pub struct Look(pub Box<dyn FnOnce(&Life, &ResidentFloor) + Send>);
+
+impl Message for Look {
+    type Result = ();
+}
+
+impl Handler<Look> for Resident {
+    type Result = ();
+
+    fn handle(&mut self, Look(look): Look, _: &mut Context<Self>) {
+        let life = self.life.borrow();
+        let look = AssertUnwindSafe(|| look(&life, &self.home.0));
+        if let Err(panic) = std::panic::catch_unwind(look) {
+            tracing::error!(panic = panic_text(&*panic), "a look at a resident panicked");
+        }
+    }
+}
+
+/// Who is live, and where: for readers. Only a resident's own worker puts it here or takes it away.
+pub type Directory = DashMap<Address, Addr<Resident>>;

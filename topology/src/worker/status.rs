@@ -1,0 +1,200 @@
+//! How everybody else sees a worker, and how they reach it: a link that outlives its generations.
+
+use crate::resident::ResidentFloor;
+use actors::{Position, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// What a worker is told, besides what the journal says.
+pub enum Control {
+    /// The timekeeper's: it is so late now.
+    Tick(Timestamp),
+    /// The keeper's: a shard is written.
+    Written {
+        /// Which.
+        shard: u16,
+        /// Where a replay of it begins now.
+        replay_from: Position,
+        /// The generation that handed it over.
+        generation: u64,
+    },
+    /// Somebody wants to know how it is.
+    States(oneshot::Sender<WorkerState>),
+    /// Checkpoint every shard, and say when it is done.
+    Checkpoint(oneshot::Sender<()>),
+    /// Checkpoint every shard, then end.
+    Drain,
+}
+
+/// How a worker is: (shard, entities, residents, deliveries, timers, replay from), residents and entities by kind.
+pub struct WorkerState {
+    /// Each shard's figures.
+    pub shards: Vec<(u16, u64, u64, u64, u64, Position)>,
+    /// Live entities by kind.
+    pub residents: BTreeMap<u8, u64>,
+    /// Entities by kind.
+    pub entities: BTreeMap<u8, u64>,
+}
+
+/// How a worker is seen and reached, over all its generations.
+pub struct Link {
+    control: Mutex<Option<mpsc::UnboundedSender<Control>>>,
+    applied: watch::Sender<Position>,
+    pub(super) position: AtomicU64,
+    open: AtomicBool,
+    generation: Arc<AtomicU64>,
+    residents: AtomicU64,
+    newest_ms: AtomicI64,
+    next_due_ms: AtomicI64,
+}
+
+impl Link {
+    /// A link to a worker that has not begun.
+    pub fn new() -> Self {
+        Self {
+            control: Mutex::new(None),
+            applied: watch::channel(0).0,
+            position: AtomicU64::new(0),
+            open: AtomicBool::new(false),
+            generation: Arc::default(),
+            residents: AtomicU64::new(0),
+            newest_ms: AtomicI64::new(0),
+            next_due_ms: AtomicI64::new(i64::MAX),
+        }
+    }
+
+    /// Tells it something; lost if it is between two generations.
+    pub fn send(&self, control: Control) {
+        let sender = self.control.lock().expect("nobody panics while sending").clone();
+        if let Some(sender) = sender {
+            // A worker that has just ended needs to know nothing any more.
+            let _ = sender.send(control);
+        }
+    }
+
+    /// Its watermark.
+    pub fn watermark(&self) -> watch::Receiver<Position> {
+        self.applied.subscribe()
+    }
+
+    /// Its watermark now: it has applied everything below. Never goes backwards, over all generations.
+    pub fn position(&self) -> Position {
+        self.position.load(Ordering::Acquire)
+    }
+
+    /// Whether it has caught up since this generation began.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Whether it is where readers have seen it: false while a new generation is behind the one before.
+    pub fn is_current(&self) -> bool {
+        self.generation.load(Ordering::Acquire) <= 1 || self.is_open()
+    }
+
+    /// How many residents it has, roughly.
+    pub fn residents(&self) -> u64 {
+        self.residents.load(Ordering::Relaxed)
+    }
+
+    /// When the newest record it has applied was journaled.
+    pub fn newest(&self) -> Timestamp {
+        Timestamp(self.newest_ms.load(Ordering::Relaxed))
+    }
+
+    /// When its next timer is due.
+    pub fn next_due(&self) -> Timestamp {
+        Timestamp(self.next_due_ms.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_next_due(&self, due: Option<Timestamp>) {
+        self.next_due_ms.store(due.map_or(i64::MAX, |due| due.0), Ordering::Relaxed);
+    }
+
+    /// The generation at work, to compare one's own with.
+    pub(super) fn generation(&self) -> Arc<AtomicU64> {
+        self.generation.clone()
+    }
+
+    pub(super) fn next_generation(&self) -> u64 {
+        self.open.store(false, Ordering::Release);
+        self.generation.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    pub(super) fn reconnect(&self, sender: mpsc::UnboundedSender<Control>) {
+        *self.control.lock().expect("nobody panics while sending") = Some(sender);
+    }
+
+    pub(super) fn opened(&self) {
+        self.open.store(true, Ordering::Release);
+    }
+
+    pub(super) fn applied(&self, end: Position, floor: &ResidentFloor) {
+        let counts = floor.take_counts();
+        self.newest_ms.fetch_max(counts.newest.0, Ordering::Relaxed);
+        crate::metrics::applied(floor.kinds(), &counts);
+        self.residents.store(floor.residents() as u64, Ordering::Relaxed);
+        if end > self.position.fetch_max(end, Ordering::AcqRel) {
+            self.applied.send_replace(end);
+        }
+    }
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What the store says of a shard: where a replay of it begins, the engine's note, and since when.
+type Mark = (Position, Option<Vec<u8>>, Instant);
+
+/// What the store says of each shard: the keeper writes it, a worker's next generation begins from it.
+#[derive(Debug)]
+pub struct Marks(Mutex<Vec<Mark>>);
+
+impl Marks {
+    /// The marks of all shards, in order.
+    pub fn new(marks: Vec<(Position, Option<Vec<u8>>)>) -> Self {
+        let now = Instant::now();
+        let since = |(position, note)| (position, note, now);
+        Self(Mutex::new(marks.into_iter().map(since).collect()))
+    }
+
+    /// How many shards there are.
+    pub fn shards(&self) -> u16 {
+        u16::try_from(self.lock().len()).expect("as many as the data directory says")
+    }
+
+    /// The marks of these shards.
+    pub fn of(&self, shards: &[u16]) -> Vec<(u16, Position, Option<Vec<u8>>)> {
+        let marks = self.lock();
+        let mark = |shard: &u16| {
+            let (position, note, _) = marks[usize::from(*shard)].clone();
+            (*shard, position, note)
+        };
+        shards.iter().map(mark).collect()
+    }
+
+    /// A shard was written.
+    pub fn set(&self, shard: u16, replay_from: Position, note: Vec<u8>) {
+        self.lock()[usize::from(shard)] = (replay_from, Some(note), Instant::now());
+    }
+
+    /// The least `replay from` of all shards.
+    pub fn replay_from(&self) -> Position {
+        self.lock().iter().map(|(position, ..)| *position).min().unwrap_or(0)
+    }
+
+    /// How old the oldest shard's checkpoint is, as far as this process knows.
+    pub fn oldest(&self) -> Duration {
+        self.lock().iter().map(|(.., since)| since.elapsed()).max().unwrap_or_default()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Mark>> {
+        self.0.lock().expect("nobody panics while copying")
+    }
+}
