@@ -241,6 +241,9 @@ impl From<CommandError> for Error {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::Overloaded(why) => Self::Overloaded(Overload::Engine(why.into_owned())),
+            CommandError::Impossible(why) => {
+                Self::Conflict { reason: why.into_owned(), replayed: false }
+            }
             CommandError::Interrupted => {
                 Self::Interrupted("the outcome is not known: repeat with the same Idempotency-Key")
             }

@@ -57,8 +57,8 @@ pub(crate) static TABLE: &[Route] = &[
     get("/api/v1/payments/{payment}/history", |call| run(payments::history(call))),
     get("/api/v1/payments", |call| run(payments::list(call))),
     get("/api/v1/courses", |call| run(courses::list(call))),
-    get("/api/v1/producers/{name}", |call| run(async move { Ok(producers::show(&call)) })),
-    get("/api/v1/producers", |call| run(async move { producers::list(&call) })),
+    get("/api/v1/producers/{name}", |call| run(producers::show(call))),
+    get("/api/v1/producers", |call| run(producers::list(call))),
     get("/api/v1/entities/{kind}", |call| run(entities::list(call))),
     get("/api/v1/entities/{kind}/{key}", |call| run(entities::show(call))),
     get("/api/v1/entities/{kind}/{key}/history", |call| run(entities::history(call))),
@@ -70,7 +70,7 @@ pub(crate) static TABLE: &[Route] = &[
     post("/api/v1/ops/dead-letters/{id}/discard", |call| run(ops::discard(call))),
     get("/health/live", |_| run(async { Ok(health::live()) })),
     get("/health/ready", |call| run(async move { Ok(health::ready(&call)) })),
-    get("/metrics", |call| run(async move { Ok(Reply::metrics(call.handle.metrics())) })),
+    get("/metrics", |call| run(async move { Ok(Reply::metrics(call.handle.metrics().await)) })),
 ];
 
 #[cfg(test)]

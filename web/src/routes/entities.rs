@@ -6,7 +6,7 @@ use crate::call::Call;
 use crate::cursor::Scope;
 use crate::error::Error;
 use crate::reply::{Envelope, Reply};
-use actors::{Key, KindId};
+use actors::{Address, Key, KindId};
 use serde::Serialize;
 use topology::api::{EventRef, HistoryItem, Listing};
 
@@ -70,8 +70,8 @@ pub(super) async fn history(call: Call) -> Result<Reply, Error> {
     let limit = call.query.limit()?;
     let scope = Scope::new(call.path.as_str(), &call.query, &[])?;
     let before = scope.open_position(&call.query)?;
-    let fresh = call.fresh()?;
-    let read = call.handle.history(kind, call.id(1), before, limit + 1, fresh).await?;
+    let address = Address::new(kind, call.id(1));
+    let read = call.handle.history(address, before, limit + 1, call.fresh()?).await?;
     let Some(mut items) = read.value else { return Err(not_found(&call)) };
     let more = items.len() > limit;
     items.truncate(limit);

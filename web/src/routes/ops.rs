@@ -45,7 +45,7 @@ async fn letter(call: &Call) -> Result<Vec<u8>, Error> {
 pub(super) async fn dead_letter(call: Call) -> Result<Reply, Error> {
     let view = letter(&call).await?;
     let position = call.handle.readiness().applied;
-    let payload = call.handle.dead_letter_payload(&Key::new(call.id(0))).await?;
+    let payload = call.handle.dead_letter_payload(&Key::new(call.id(0)), call.fresh()?).await?;
     let fields = view.strip_suffix(b"}").ok_or_else(|| {
         Error::Internal(format!("the view of dead letter {} is no object", call.id(0)))
     })?;

@@ -25,19 +25,19 @@ impl From<Producer> for View {
 }
 
 /// `GET /producers/{name}`. One that was never heard of has 0 as its next number.
-pub(super) fn show(call: &Call) -> Reply {
+pub(super) async fn show(call: Call) -> Result<Reply, Error> {
     let position = call.handle.readiness().end;
-    let producer = View::from(call.handle.producer(call.id(0)));
-    Reply::data(&producer, position)
+    let producer = View::from(call.handle.producer(call.id(0)).await?);
+    Ok(Reply::data(&producer, position))
 }
 
 /// `GET /producers`, by name.
-pub(super) fn list(call: &Call) -> Result<Reply, Error> {
+pub(super) async fn list(call: Call) -> Result<Reply, Error> {
     let limit = call.query.limit()?;
     let scope = Scope::new(call.path.as_str(), &call.query, &[])?;
     let after = scope.open_text(&call.query)?;
     let position = call.handle.readiness().end;
-    let mut producers = call.handle.producers(after.as_deref(), limit + 1);
+    let mut producers = call.handle.producers(after.as_deref(), limit + 1).await?;
     let more = producers.len() > limit;
     producers.truncate(limit);
     let next = producers.last().filter(|_| more).map(|last| scope.seal(last.name.as_bytes()));
