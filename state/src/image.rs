@@ -1,11 +1,11 @@
 //! Images: one shard's rows and pages as one sorted, checksummed, immutable file. Writing one costs
-//! well under a microsecond a row, so it is how a busy shard is checkpointed; the store's overlay is
-//! for what changes sparsely. What is *not* here: which image counts, and what lies over it.
+//! well under a microsecond a row, so it is how a busy shard is checkpointed; the store's overlay
+//! is for what changes sparsely. What is *not* here: which image counts, and what lies over it.
 //!
 //! ```text
 //! header   magic, format version, shard, note length, journal, generation, replay from, ceiling,
 //!          note, CRC-32C of all that
-//! blocks   about 16 KiB each: (key length u16, value length u32, key, value) …, keys rising
+//! blocks   about 8 KiB each: (key length u16, value length u32, key, value) …, keys rising
 //! index    for each block: offset u64, length u32, CRC-32C u32, first key (length u16, bytes)
 //! filter   what keys are surely not here
 //! trailer  lengths and counts, the header's CRC, end magic, CRC-32C of index, filter and trailer
@@ -37,6 +37,9 @@ pub const KEY_BYTES_MAX: usize = 4_096;
 /// The longest value, in bytes.
 pub const VALUE_BYTES_MAX: usize = 64 << 10;
 
+/// A block ends with the entry that brings it here. Smaller ones are quicker to look into, larger
+/// ones make a smaller index.
+const BLOCK_BYTES: usize = 8 << 10;
 const UNFINISHED: &str = "tmp";
 const MAGIC: &[u8; 8] = b"BWIMAGE\0";
 const END_MAGIC: &[u8; 8] = b"BWIMGEND";
@@ -70,7 +73,7 @@ pub enum Error {
         what: &'static str,
     },
     /// A newer program wrote it.
-    #[error("image {} has format version {found}, this program reads up to {VERSION}", path.display())]
+    #[error("image {} has format version {found}, newer than {VERSION}", path.display())]
     Newer {
         /// Which file.
         path: PathBuf,

@@ -1,11 +1,11 @@
-//! The store: what every entity was at its shard's last checkpoint, so that starts are fast and sleep
-//! is cheap. Never the only copy of anything: the journal is the truth, and a store that is missing,
-//! damaged or of another journal is moved aside and rebuilt.
+//! The store: what every entity was at its shard's last checkpoint, so that starts are fast and
+//! sleep is cheap. Never the only copy of anything: the journal is the truth, and a store that is
+//! missing, damaged or of another journal is moved aside and rebuilt.
 //!
 //! A shard is a stack: what was handed over and is only in memory, an overlay (a tree of the
 //! key-value store) and the newest image; the upper one wins, and a removal is a tombstone. A
-//! checkpoint moves what is in memory down: into the overlay if it is little, into a new image if it
-//! is much. What is *not* here: what rows mean, when to make checkpoints, and clocks.
+//! checkpoint moves what is in memory down: into the overlay if it is little, into a new image if
+//! it is much. What is *not* here: what rows mean, when to make checkpoints, and clocks.
 //!
 //! What holds, a crash at any moment included:
 //! 1. what a checkpoint covered is there, and *replay from* is never ahead of it;
@@ -99,7 +99,7 @@ impl Default for Options {
             recent_bytes_max: 64 << 20,
             batch_entries_max: 256,
             batch_bytes_max: 1 << 20,
-            dirty_percent_max: 33,
+            dirty_percent_max: 15,
             image_entries_min: 512,
             overlay_bytes_max: 16 << 20,
             image_age_records_max: 20_000_000,
@@ -194,10 +194,12 @@ impl Shared {
 
 impl Store {
     /// Opens the store in the data directory `dir` for the journal of this id. `open_kv` opens the
-    /// key-value store in a directory of its own; it runs on a thread of its own, because it may hang.
+    /// key-value store in a directory of its own; it runs on a thread of its own, because it may
+    /// hang.
     ///
     /// # Errors
-    /// The disk refuses, an image is of a newer version, or not even an empty key-value store opens.
+    /// The disk refuses, an image is of a newer version, or not even an empty key-value store
+    /// opens.
     pub fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,

@@ -2,14 +2,12 @@
 //! is one lock and forgetting needs no list. Blocks are checked before they come here, and images
 //! never change, so what is here is right. What is *not* here: reading blocks.
 
+use super::BLOCK_BYTES;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// A block is about this long, so that a limit in bytes becomes a number of places.
-const BLOCK_BYTES: usize = 16 << 10;
 
 /// Which block: generation of the image, number in it.
 type Name = (u64, usize);
-type Place = Mutex<Option<(Name, Arc<[u8]>)>>;
+type Place = Mutex<Option<(Name, Arc<Vec<u8>>)>>;
 
 /// Recently read blocks.
 pub struct Cache {
@@ -17,7 +15,7 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Room for about so many bytes of blocks.
+    /// Room for about so many bytes of blocks: they are of nearly equal length.
     pub fn new(bytes_max: usize) -> Self {
         let count = (bytes_max / BLOCK_BYTES).max(1);
         Self { places: (0..count).map(|_| Mutex::new(None)).collect() }
@@ -27,8 +25,8 @@ impl Cache {
     pub(super) fn block<E>(
         &self,
         name: Name,
-        read: impl FnOnce() -> Result<Arc<[u8]>, E>,
-    ) -> Result<Arc<[u8]>, E> {
+        read: impl FnOnce() -> Result<Arc<Vec<u8>>, E>,
+    ) -> Result<Arc<Vec<u8>>, E> {
         // A panic while a place is locked leaves it as it was: an old block or none.
         let place = || self.place(name).lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((found, block)) = &*place()

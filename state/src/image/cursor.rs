@@ -33,7 +33,7 @@ pub struct Cursor<'a> {
     cache: Option<&'a Cache>,
     /// The number of the block after `block`.
     next_block: usize,
-    block: Arc<[u8]>,
+    block: Arc<Vec<u8>>,
     entry: Option<Entry>,
 }
 
@@ -44,7 +44,7 @@ impl<'a> Cursor<'a> {
         cache: Option<&'a Cache>,
     ) -> Result<Self, Error> {
         let next_block = image.block_of(from).unwrap_or(0);
-        let mut cursor = Self { image, cache, next_block, block: Arc::new([]), entry: None };
+        let mut cursor = Self { image, cache, next_block, block: Arc::default(), entry: None };
         cursor.enter_block()?;
         while cursor.peek().is_some_and(|(key, _)| key < from) {
             cursor.advance()?;
@@ -70,7 +70,10 @@ impl<'a> Cursor<'a> {
 
     fn enter_block(&mut self) -> Result<(), Error> {
         if self.next_block < self.image.blocks() {
-            self.block = self.image.block(self.next_block, self.cache)?;
+            match (self.cache, Arc::get_mut(&mut self.block)) {
+                (None, Some(block)) => self.image.read_block(self.next_block, block)?,
+                (cache, _) => self.block = self.image.block(self.next_block, cache)?,
+            }
             self.next_block += 1;
             self.entry = entry_at(&self.block, 0);
         }

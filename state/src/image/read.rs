@@ -130,7 +130,8 @@ impl Image {
     /// # Errors
     /// The disk refuses, or a block is damaged.
     pub fn verify(&self) -> Result<(), Error> {
-        (0..self.blocks()).try_for_each(|number| self.block(number, None).map(drop))
+        let mut block = Vec::new();
+        (0..self.blocks()).try_for_each(|number| self.read_block(number, &mut block))
     }
 
     pub(super) fn blocks(&self) -> usize {
@@ -142,23 +143,31 @@ impl Image {
         self.index.block_of(key)
     }
 
-    pub(super) fn block(&self, number: usize, cache: Option<&Cache>) -> Result<Arc<[u8]>, Error> {
+    pub(super) fn block(
+        &self,
+        number: usize,
+        cache: Option<&Cache>,
+    ) -> Result<Arc<Vec<u8>>, Error> {
+        let read = || {
+            let mut block = Vec::new();
+            self.read_block(number, &mut block)?;
+            Ok(Arc::new(block))
+        };
         match cache {
-            None => self.read_block(number),
-            Some(cache) => {
-                cache.block((self.header.generation, number), || self.read_block(number))
-            }
+            None => read(),
+            Some(cache) => cache.block((self.header.generation, number), read),
         }
     }
 
-    fn read_block(&self, number: usize) -> Result<Arc<[u8]>, Error> {
+    /// Puts a block in place of what is in `block`.
+    pub(super) fn read_block(&self, number: usize, block: &mut Vec<u8>) -> Result<(), Error> {
         let BlockRef { offset, bytes, crc, .. } = self.index.blocks[number];
-        let mut block = vec![0; bytes as usize];
-        match self.file.read_exact_at(&mut block, offset) {
+        block.resize(bytes as usize, 0);
+        match self.file.read_exact_at(block, offset) {
             Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
                 Err(disk_error("read", &self.path)(error))
             }
-            Ok(()) if crc32c::crc32c(&block) == crc => Ok(block.into()),
+            Ok(()) if crc32c::crc32c(block) == crc => Ok(()),
             _ => Err(self.condemn(offset, "block")),
         }
     }

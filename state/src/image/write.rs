@@ -4,15 +4,14 @@
 
 use super::filter::{Filter, hash};
 use super::{
-    ENTRY_HEAD_BYTES, Error, Header, KEY_BYTES_MAX, NOTE_BYTES_MAX, TRAILER_BYTES, Trailer,
-    UNFINISHED, VALUE_BYTES_MAX, disk_error, file_name,
+    BLOCK_BYTES, ENTRY_HEAD_BYTES, Error, Header, KEY_BYTES_MAX, NOTE_BYTES_MAX, TRAILER_BYTES,
+    Trailer, UNFINISHED, VALUE_BYTES_MAX, disk_error, file_name,
 };
 use crate::disk::{Disk, DiskFile};
 use crate::row::key::space;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const BLOCK_BYTES: usize = 16 << 10;
 const WRITE_BYTES: usize = 1 << 20;
 
 /// An image that is being written.

@@ -2,8 +2,8 @@
 //!
 //! A round is any number of shards staged and one commit:
 //!
-//! 1. stage: the ceiling is made durable; then the rows go into the overlay, or the whole shard into
-//!    an image under a temporary name, synced;
+//! 1. stage: the ceiling is made durable; then the rows go into the overlay, or the whole shard
+//!    into an image under a temporary name, synced;
 //! 2. commit: images get their names and the directory is synced; the overlay is synced;
 //! 3. one batch says for all staged shards *replay from*, note, image and tree, and is synced;
 //! 4. readers get the new views; trees and images of old ones go when their last reader has gone.
@@ -12,11 +12,10 @@
 //! it at most, which know their positions. What is *not* here: when a round is due.
 
 use super::kv::Batch;
-use super::recent::Entry;
+use super::recent::{Line, Recent};
 use super::view::{Overlay, View, wrap};
 use super::{Checkpoint, CheckpointReport, Error, Form, Store, Write, disk_error, meta};
 use crate::image::{Finished, Header, Image, KEY_BYTES_MAX, VALUE_BYTES_MAX, Writer, file_name};
-use crate::row::key::space;
 use crate::store::merge::{Span, merge};
 use actors::Position;
 use std::sync::{Arc, PoisonError};
@@ -94,15 +93,16 @@ impl Store {
         self.failed |= listed.is_err();
         listed?;
         let mut rows = 0;
-        for (key, value) in writes.iter().flat_map(|write| &write.entries) {
-            if key.first() == Some(&space::ROW) {
-                let known = view.recent().get(key).map(|held| held.value.is_some());
-                let known = known.unwrap_or_else(|| view.may_contain_below(key));
-                rows += i64::from(value.is_some()) - i64::from(known);
+        view.with_recent(|recent| {
+            let mut row = |key: &[u8], before: Option<bool>, now: bool| {
+                let before = before.unwrap_or_else(|| view.may_contain_below(key));
+                rows += i64::from(now) - i64::from(before);
+            };
+            for write in writes {
+                recent.insert(write, &mut row);
             }
-        }
+        });
         view.add_rows(rows);
-        view.with_recent(|recent| writes.into_iter().for_each(|write| recent.insert(write)));
         Ok(())
     }
 
@@ -201,12 +201,12 @@ impl Store {
             batch_bytes += group_bytes;
             // Without an image there is nothing that a tombstone would have to hide.
             let kept = |value: Option<&[u8]>| value.is_some() || view.image.is_some();
-            let stored = |(key, value): Entry<'_>| (key.to_vec(), kept(value).then(|| wrap(value)));
+            let stored = |(key, value): Line<'_>| (key.to_vec(), kept(value).then(|| wrap(value)));
             batch.extend(group.into_iter().map(stored));
         }
         self.apply(&view, &batch)?;
         drop(recent);
-        view.with_recent(|recent| *recent = super::recent::Recent::default());
+        view.with_recent(|recent| *recent = Recent::default());
         Ok((entries, bytes))
     }
 
@@ -307,8 +307,8 @@ impl Store {
         self.retired.push(std::mem::replace(&mut current, view));
     }
 
-    /// Removes the trees and images that nobody reads any more. Nobody can take up a retired view, so
-    /// one that only we hold stays so.
+    /// Removes the trees and images that nobody reads any more. Nobody can take up a retired view,
+    /// so one that only we hold stays so.
     fn remove_retired(&mut self) -> Result<(), Error> {
         let retired = std::mem::take(&mut self.retired);
         let (unused, used): (Vec<_>, _) =
@@ -320,14 +320,15 @@ impl Store {
                 && let Err(error) = self.shared.disk.remove_file(image.path())
             {
                 // The next start removes it: no one names it.
-                tracing::warn!(image = %image.path().display(), %error, "could not remove an old image");
+                let image = image.path().display();
+                tracing::warn!(%image, %error, "could not remove an old image");
             }
         }
         Ok(())
     }
 }
 
-fn size((key, value): &Entry<'_>) -> usize {
+fn size((key, value): &Line<'_>) -> usize {
     key.len() + value.map_or(0, <[u8]>::len)
 }
 

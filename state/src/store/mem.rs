@@ -1,6 +1,6 @@
 //! A key-value store in memory that forgets like a crash does, for tests and the simulator. Clones
-//! are the same store. A crash leaves what was synced, and of what came later a seeded number of the
-//! oldest batches, each whole. What is *not* here: more mercy than [`super::Kv`] promises.
+//! are the same store. A crash leaves what was synced, and of what came later a seeded number of
+//! the oldest batches, each whole. What is *not* here: more mercy than [`super::Kv`] promises.
 
 use super::kv::{Batch, Entries, Kv, KvError};
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
 //! Memory over overlay over image, as one run of entries in key order: what scans answer and what a
-//! new image is written from. What is *not* here: more than a page of the overlay and a block of the
-//! image at a time.
+//! new image is written from. What is *not* here: more than a page of the overlay and a block of
+//! the image at a time.
 
 use super::kv::Kv;
-use super::recent::{Entry, Recent};
+use super::recent::{Line, Recent};
 use super::view::{SCAN_ENTRIES, View, successor, unwrap};
 use super::{Error, kv_error};
 use crate::image::{Cache, Cursor};
@@ -46,7 +46,8 @@ pub(super) fn merge(
     };
     let mut sources: Vec<&mut dyn Source> = vec![&mut top, &mut middle];
     sources.extend(bottom.as_mut().map(|bottom| bottom as &mut dyn Source));
-    // A key that is in several places is skipped in all of them; the uppermost is the one that counts.
+    // A key that is in several places is skipped in all of them; the uppermost is the one that
+    // counts.
     while let Some(((key, value), places)) = lowest(&sources) {
         if span.to.is_some_and(|to| key >= to) {
             break;
@@ -66,8 +67,8 @@ pub(super) fn merge(
 }
 
 /// The lowest key with its uppermost value, and the set of places where it is.
-fn lowest<'a>(sources: &'a [&mut dyn Source]) -> Option<(Entry<'a>, u8)> {
-    let mut found: Option<(Entry<'_>, u8)> = None;
+fn lowest<'a>(sources: &'a [&mut dyn Source]) -> Option<(Line<'a>, u8)> {
+    let mut found: Option<(Line<'_>, u8)> = None;
     for (place, source) in sources.iter().enumerate() {
         let Some((key, value)) = source.peek() else { continue };
         match &mut found {
@@ -81,25 +82,25 @@ fn lowest<'a>(sources: &'a [&mut dyn Source]) -> Option<(Entry<'a>, u8)> {
 
 /// A run of entries in key order; a value of `None` is a tombstone.
 trait Source {
-    fn peek(&self) -> Option<Entry<'_>>;
+    fn peek(&self) -> Option<Line<'_>>;
     fn advance(&mut self) -> Result<(), Error>;
 }
 
 /// What is only in memory.
 struct Top<'a, I> {
     rest: I,
-    next: Option<Entry<'a>>,
+    next: Option<Line<'a>>,
 }
 
-impl<'a, I: Iterator<Item = Entry<'a>>> Top<'a, I> {
+impl<'a, I: Iterator<Item = Line<'a>>> Top<'a, I> {
     fn new(mut rest: I) -> Self {
         let next = rest.next();
         Self { rest, next }
     }
 }
 
-impl<'a, I: Iterator<Item = Entry<'a>>> Source for Top<'a, I> {
-    fn peek(&self) -> Option<Entry<'_>> {
+impl<'a, I: Iterator<Item = Line<'a>>> Source for Top<'a, I> {
+    fn peek(&self) -> Option<Line<'_>> {
         self.next
     }
 
@@ -136,7 +137,7 @@ impl<'a> Middle<'a> {
 }
 
 impl Source for Middle<'_> {
-    fn peek(&self) -> Option<Entry<'_>> {
+    fn peek(&self) -> Option<Line<'_>> {
         self.page.get(self.at).map(|(key, stored)| (key.as_slice(), unwrap(stored)))
     }
 
@@ -155,7 +156,7 @@ impl Source for Middle<'_> {
 struct Bottom<'a>(Cursor<'a>);
 
 impl Source for Bottom<'_> {
-    fn peek(&self) -> Option<Entry<'_>> {
+    fn peek(&self) -> Option<Line<'_>> {
         self.0.peek().map(|(key, value)| (key, Some(value)))
     }
 

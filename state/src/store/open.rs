@@ -1,13 +1,12 @@
 //! Opening the store: whatever is there, a store comes of it, and what had to be given up is said.
 //!
-//! | what is found | what comes of it |
-//! |---|---|
-//! | nothing | a new store; every shard replays from the journal's beginning |
-//! | a key-value store that fails, hangs, is damaged or of another journal | it is moved aside; every shard begins with its newest valid image |
-//! | an image that is missing or damaged | it is moved aside; the shard begins with another of its images, or from nothing |
-//! | files and trees that nothing names | what a crash left of a checkpoint: removed |
-//! | an image of another journal | moved aside |
-//! | an image of a newer version | refused |
+//! * Nothing: a new store; every shard replays from the journal's beginning.
+//! * A key-value store that fails, hangs, is damaged or of another journal: it is moved aside, and
+//!   every shard begins with its newest valid image.
+//! * An image that is missing or damaged: it is moved aside, and the shard begins with another of
+//!   its images, or from nothing.
+//! * Files and trees that nothing names, which a crash left of a checkpoint: removed.
+//! * An image of another journal: moved aside. One of a newer version: refused.
 //!
 //! An image is whole by itself, so any valid one is a true state of its shard, with its own *replay
 //! from*; the overlay is true only over the image that it was begun on. What is *not* here: whether

@@ -1,6 +1,6 @@
-//! Reading the store, from any thread, while its owner writes. What is *not* here: waiting. A reader
-//! sees what was handed over, entity by entity; an entity that is handed over between two reads may
-//! be older in the first than in the second, and its row's position tells.
+//! Reading the store, from any thread, while its owner writes. What is *not* here: waiting. A
+//! reader sees what was handed over, entity by entity; an entity that is handed over between two
+//! reads may be older in the first than in the second, and its row's position tells.
 
 use super::kv::Entries;
 use super::merge::{Span, merge};
@@ -26,8 +26,8 @@ impl Reader {
         self.shared.view(shard).get(&*self.shared.kv, &self.shared.cache, key)
     }
 
-    /// The entries from `from` on, below `to`, in order of their keys, at most `limit`. Writing to the
-    /// shard waits meanwhile, so ask for some at a time.
+    /// The entries from `from` on, below `to`, in order of their keys, at most `limit`. Writing to
+    /// the shard waits meanwhile, so ask for some at a time.
     ///
     /// # Errors
     /// As for [`Self::get`].

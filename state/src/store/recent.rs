@@ -6,7 +6,9 @@
 //! overlay in one batch: a row is never there without its pages, nor they without it.
 
 use super::Write;
+use crate::row::key::space;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 
 /// What a map entry costs beside key and value, in bytes.
@@ -27,19 +29,34 @@ pub(super) struct Held {
     pub(super) value: Option<Vec<u8>>,
 }
 
-/// One entry: a key, and its value unless it is a tombstone.
-pub(super) type Entry<'a> = (&'a [u8], Option<&'a [u8]>);
+/// A key, and its value unless it is a tombstone.
+pub(super) type Line<'a> = (&'a [u8], Option<&'a [u8]>);
 
 impl Recent {
-    pub(super) fn insert(&mut self, write: Write) {
+    /// Takes a write. `row` is told of every row: its key, whether one was held here before
+    /// (`None`: not known), and whether there is one now.
+    pub(super) fn insert(&mut self, write: Write, row: &mut dyn FnMut(&[u8], Option<bool>, bool)) {
         let Some((first, _)) = write.entries.first() else { return };
         let group = self.entries.get(first).map_or(self.groups, |held| held.group);
         self.groups += 1;
         for (key, value) in write.entries {
-            let key_bytes = key.len();
-            self.bytes += cost(key_bytes, value.as_deref());
-            if let Some(old) = self.entries.insert(key, Held { group, value }) {
-                self.bytes -= cost(key_bytes, old.value.as_deref());
+            self.bytes += cost(key.len(), value.as_deref());
+            let now = value.is_some();
+            let (key_bytes, is_row) = (key.len(), key.first() == Some(&space::ROW));
+            let place = self.entries.entry(key);
+            if is_row {
+                let before = match &place {
+                    Entry::Occupied(place) => Some(place.get().value.is_some()),
+                    Entry::Vacant(_) => None,
+                };
+                row(place.key(), before, now);
+            }
+            match place {
+                Entry::Vacant(place) => drop(place.insert(Held { group, value })),
+                Entry::Occupied(mut place) => {
+                    let old = place.insert(Held { group, value });
+                    self.bytes -= cost(key_bytes, old.value.as_deref());
+                }
             }
         }
     }
@@ -50,17 +67,17 @@ impl Recent {
     }
 
     /// The entries from `from` on, in order.
-    pub(super) fn from(&self, from: &[u8]) -> impl Iterator<Item = Entry<'_>> {
+    pub(super) fn from(&self, from: &[u8]) -> impl Iterator<Item = Line<'_>> {
         let range = self.entries.range::<[u8], _>((Bound::Included(from), Bound::Unbounded));
-        range.map(|(key, held)| entry(key, held))
+        range.map(|(key, held)| line(key, held))
     }
 
     /// All entries, group by group.
-    pub(super) fn groups(&self) -> Vec<Vec<Entry<'_>>> {
+    pub(super) fn groups(&self) -> Vec<Vec<Line<'_>>> {
         let mut entries: Vec<_> = self.entries.iter().collect();
         entries.sort_by_key(|(_, held)| held.group);
         let groups = entries.chunk_by(|a, b| a.1.group == b.1.group);
-        groups.map(|group| group.iter().map(|&(key, held)| entry(key, held)).collect()).collect()
+        groups.map(|group| group.iter().map(|&(key, held)| line(key, held)).collect()).collect()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -76,7 +93,7 @@ impl Recent {
     }
 }
 
-fn entry<'a>(key: &'a [u8], held: &'a Held) -> Entry<'a> {
+fn line<'a>(key: &'a [u8], held: &'a Held) -> Line<'a> {
     (key, held.value.as_deref())
 }
 
@@ -96,13 +113,14 @@ mod tests {
     #[test]
     fn an_entitys_parts_stay_one_group_whenever_they_came() {
         let mut recent = Recent::default();
-        recent.insert(write(&[("a", Some("1")), ("a/1", Some("x"))]));
-        recent.insert(write(&[("b", Some("1"))]));
-        recent.insert(write(&[("a", Some("2")), ("a/2", None)]));
-        recent.insert(write(&[]));
+        let mut insert = |entries| recent.insert(write(entries), &mut |_, _, _| {});
+        insert(&[("a", Some("1")), ("a/1", Some("x"))]);
+        insert(&[("b", Some("1"))]);
+        insert(&[("a", Some("2")), ("a/2", None)]);
+        insert(&[]);
         let groups = recent.groups();
         assert_eq!(groups.len(), 2);
-        let a: Vec<Entry<'_>> = vec![(b"a", Some(b"2")), (b"a/1", Some(b"x")), (b"a/2", None)];
+        let a: Vec<Line<'_>> = vec![(b"a", Some(b"2")), (b"a/1", Some(b"x")), (b"a/2", None)];
         assert_eq!(groups[0], a);
         assert!(recent.get(b"a/2").unwrap().value.is_none());
         assert!(recent.get(b"c").is_none());
@@ -113,8 +131,17 @@ mod tests {
     fn bytes_are_those_of_what_is_held() {
         let mut recent = Recent::default();
         for _ in 0..10 {
-            recent.insert(write(&[("key", Some("12345"))]));
+            recent.insert(write(&[("key", Some("12345"))]), &mut |_, _, _| {});
         }
         assert_eq!(recent.bytes(), 2 * 3 + 5 + ENTRY_OVERHEAD_BYTES);
+    }
+
+    #[test]
+    fn rows_are_told_with_what_was_before() {
+        let (mut recent, mut told) = (Recent::default(), Vec::new());
+        for write in [write(&[("r1", Some("x")), ("p", Some("y"))]), write(&[("r1", None)])] {
+            recent.insert(write, &mut |key, before, now| told.push((key.to_vec(), before, now)));
+        }
+        assert_eq!(told, [(b"r1".to_vec(), None, true), (b"r1".to_vec(), Some(true), false)]);
     }
 }

@@ -3,7 +3,7 @@
 //! | trap | answer |
 //! |---|---|
 //! | `flush` does not fsync on Linux | after it, fsync the database file ourselves |
-//! | items above a quarter of a segment become blobs that nobody syncs or removes | segments of 8 MiB: nothing of ours comes near |
+//! | items above a quarter of a segment become unsynced files | segments of 8 MiB |
 //! | a lock that all databases share is held over a batch | batches are small, one thread writes |
 //! | the lock file may outlive its database for a moment | opening tries for a while |
 //! | an error leaves it unusable | any error is the end of this store, see [`super::Store`] |
@@ -47,8 +47,11 @@ impl SledKv {
             .flush_every_ms(None);
         let db = open_patiently(&config)?;
         let file = File::open(path.join("db")).map_err(|error| io_error(&error))?;
-        let dir = File::open(path).and_then(|dir| dir.sync_all());
-        dir.map_err(|error| io_error(&error))?;
+        // The database's name in its directory, and the directory's in the one above.
+        for dir in [Some(path), path.parent()].into_iter().flatten() {
+            let synced = File::open(dir).and_then(|dir| dir.sync_all());
+            synced.map_err(|error| io_error(&error))?;
+        }
         Ok(Self { db, file, trees: RwLock::default() })
     }
 

@@ -1,6 +1,6 @@
 //! One shard as readers hold it: what is only in memory, the overlay's tree and the image, newest
-//! first, as one handle. A new image comes with a new, empty tree, so both change together or not at
-//! all. What is *not* here: writing, and deciding when a view is replaced.
+//! first, as one handle. A new image comes with a new, empty tree, so both change together or not
+//! at all. What is *not* here: writing, and deciding when a view is replaced.
 //!
 //! An entry moves downwards only after it can be read below, so a reader who looks from the top
 //! never misses one.

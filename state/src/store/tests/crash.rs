@@ -1,5 +1,6 @@
 //! A crash at every single operation of a history. The engine is played by a list of records: the
-//! record at position p changes one entity, whose row, page and odd-or-even page say p + 1 ever after.
+//! record at position p changes one entity, whose row, page and odd-or-even page say p + 1 ever
+//! after.
 
 use super::*;
 use std::collections::BTreeMap;
@@ -25,8 +26,8 @@ fn handed_over(entity: u64, position: Position) -> Write {
     write
 }
 
-/// The engine: plays records on, hands entities over, makes checkpoints. What it was told is durable
-/// stands in `promised`.
+/// The engine: plays records on, hands entities over, makes checkpoints. What it was told is
+/// durable stands in `promised`.
 struct Engine {
     seed: u64,
     chance: Chance,
