@@ -139,3 +139,29 @@ fn readers_on_other_threads_never_see_a_value_go_back_or_away() {
     let images = rig.disk.list(Path::new("/data/images")).unwrap();
     assert!(images.len() <= 2 && trees.len() <= 4, "left behind: {images:?} {trees:?}");
 }
+
+#[test]
+fn a_reader_in_the_middle_of_something_keeps_what_it_reads() {
+    let rig = Rig::new(8);
+    let mut store = rig.open().0;
+    let write = |value: &[u8], entity| put(&[(&row_key(entity), value)]);
+    let checkpoint = |value: &[u8], entities: std::ops::Range<u64>| {
+        let writes = entities.map(|entity| write(value, entity)).collect();
+        Checkpoint { writes, ..Checkpoint::default() }
+    };
+    store.checkpoint(checkpoint(b"image", 0..40)).unwrap();
+    store.checkpoint(checkpoint(b"overlay", 30..32)).unwrap();
+    let held = store.shared.view(0);
+    let (reader, kv) = (store.reader(), rig.kv.clone());
+    let cache = Cache::new(0);
+    let get = |entity| held.get(&kv, &cache, &row_key(entity)).unwrap().unwrap();
+    let before = (b"overlay".to_vec(), b"image".to_vec());
+    assert_eq!((get(30), get(35)), before);
+    let report = store.checkpoint(checkpoint(b"new image", 0..30)).unwrap();
+    assert_eq!(report.form, Form::Image);
+    assert_eq!((get(30), get(35)), before);
+    assert_eq!(reader.get(0, &row_key(0)).unwrap().unwrap(), b"new image");
+    drop(held);
+    store.checkpoint(checkpoint(b"x", 0..1)).unwrap();
+    assert_eq!(rig.disk.list(Path::new("/data/images")).unwrap().len(), 1);
+}

@@ -129,7 +129,9 @@ fn a_damaged_image_costs_its_shard_and_no_other() {
     assert!(opened.images_lost[0].contains("damaged at byte 0: header"));
     assert_eq!(store.ceiling(), 9, "what was vouched for stays so");
     drop(store);
-    assert_eq!(rig.open().1, Opened::default());
+    let (store, opened) = rig.open();
+    assert_eq!(opened, Opened::default());
+    assert_eq!(row(&store, 3), None, "the old overlay is nothing without its image");
 }
 
 #[test]
