@@ -19,6 +19,7 @@ pub use types::KNOWN;
 use crate::words::{Timestamp, id_fault};
 use read::Envelope;
 use scalar::Text;
+use serde::de::DeserializeSeed;
 use std::borrow::Cow;
 
 /// An event of a known type that lacks what it needs, or whose value is not acceptable. It becomes
@@ -130,7 +131,11 @@ impl<'a> DomainEvent<'a> {
     pub fn parse(text: &'a [u8], received_at: Timestamp) -> Result<Self, NotAnEvent> {
         let text = std::str::from_utf8(text)
             .map_err(|error| NotAnEvent::Unreadable(format!("not UTF-8: {error}")))?;
-        let envelope: Envelope<'a> = serde_json::from_str(text)
+        let mut envelope = Envelope::default();
+        let mut json = serde_json::Deserializer::from_str(text);
+        read::Into(&mut envelope)
+            .deserialize(&mut json)
+            .and_then(|()| json.end())
             .map_err(|error| NotAnEvent::Unreadable(error.to_string()))?;
         Self::of_envelope(envelope, received_at)
     }
@@ -150,7 +155,7 @@ impl<'a> DomainEvent<'a> {
                 .ok_or_else(|| NotAnEvent::attribute("time", "must be a time of RFC 3339"))?,
         };
         let data_base64 = optional("data_base64", envelope.data_base64)?;
-        if data_base64.is_some() && envelope.data.is_some() {
+        if data_base64.is_some() && envelope.has_data {
             return Err(NotAnEvent::attribute("data_base64", "must not stand beside data"));
         }
         Ok(Self {
@@ -160,7 +165,7 @@ impl<'a> DomainEvent<'a> {
             type_text,
             subject: optional("subject", envelope.subject)?,
             time,
-            data: envelope.data.unwrap_or_default(),
+            data: envelope.data,
             own: false,
         })
     }

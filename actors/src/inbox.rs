@@ -2,8 +2,8 @@
 //!
 //! The head has the counts, always exact, and knows the page that is open; the items are in pages
 //! ([`page`]), so that the 100,001st item costs what the first one does. To read everything is to
-//! raise a watermark, and touches no page. What is
-//! *not* here: sending anything to anybody, and payments' items, of which the payments themselves tell.
+//! raise a watermark, and touches no page. What is *not* here: sending anything to anybody, and
+//! payments' items, of which the payments themselves tell.
 //!
 //! Invariant: `total`, `archived`, `unread` and `unread_archived` equal a recount of the pages at
 //! any time.

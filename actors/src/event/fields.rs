@@ -8,70 +8,64 @@
 use super::scalar::{Name, Scalar, Text, skip_seq};
 use super::{Data, Unfit};
 use crate::words::Timestamp;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 
-/// The value of `data`: null counts as none, and what is no object has none of our fields.
-pub(super) struct Content<'a>(pub(super) Option<Data<'a>>);
+/// Reads the value of `data` where it stands, and says whether there is one: null counts as none,
+/// and what is no object has none of our fields.
+pub(super) struct Content<'a, 'de>(pub(super) &'a mut Data<'de>);
 
-impl<'de> Deserialize<'de> for Content<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ContentVisitor)
+impl<'de> DeserializeSeed<'de> for Content<'_, 'de> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
-struct ContentVisitor;
-
-impl<'de> ContentVisitor {
-    #[allow(clippy::unnecessary_wraps)] // each visit of a visitor returns a result
-    fn without_fields<E>() -> Result<Content<'de>, E> {
-        Ok(Content(Some(Data::default())))
-    }
-}
-
-impl<'de> Visitor<'de> for ContentVisitor {
-    type Value = Content<'de>;
+impl<'de> Visitor<'de> for Content<'_, 'de> {
+    type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Content(None))
+    fn visit_unit<E>(self) -> Result<bool, E> {
+        Ok(false)
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Self::without_fields()
+    fn visit_str<E>(self, _: &str) -> Result<bool, E> {
+        Ok(true)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Self::without_fields()
+    fn visit_bool<E>(self, _: bool) -> Result<bool, E> {
+        Ok(true)
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Self::without_fields()
+    fn visit_u64<E>(self, _: u64) -> Result<bool, E> {
+        Ok(true)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Self::without_fields()
+    fn visit_i64<E>(self, _: i64) -> Result<bool, E> {
+        Ok(true)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Self::without_fields()
+    fn visit_f64<E>(self, _: f64) -> Result<bool, E> {
+        Ok(true)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<bool, A::Error> {
         skip_seq(seq)?;
-        Self::without_fields()
+        Ok(true)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut reader = DataReader::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        let mut reader = DataReader { data: self.0, seen: 0 };
         while let Some(field) = map.next_key_seed(Name(field))? {
             reader.read(field, &mut map)?;
         }
-        Ok(Content(Some(reader.data)))
+        Ok(true)
     }
 }
 
@@ -134,13 +128,12 @@ fn field(name: &str) -> Field {
     }
 }
 
-#[derive(Default)]
-struct DataReader<'a> {
-    data: Data<'a>,
+struct DataReader<'a, 'de> {
+    data: &'a mut Data<'de>,
     seen: u16,
 }
 
-impl<'de> DataReader<'de> {
+impl<'de> DataReader<'_, 'de> {
     fn read<A: MapAccess<'de>>(&mut self, field: Field, map: &mut A) -> Result<(), A::Error> {
         let bit = 1 << field as u16;
         if self.seen & bit != 0 && !matches!(field, Field::Other) {

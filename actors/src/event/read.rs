@@ -8,7 +8,7 @@
 use super::Data;
 use super::fields::Content;
 use super::scalar::{Name, Text};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::fmt;
 
 /// What stood in the envelope.
@@ -20,7 +20,9 @@ pub(super) struct Envelope<'a> {
     pub(super) specversion: Text<'a>,
     pub(super) subject: Text<'a>,
     pub(super) time: Text<'a>,
-    pub(super) data: Option<Data<'a>>,
+    pub(super) data: Data<'a>,
+    /// Whether there were data, and they were not null.
+    pub(super) has_data: bool,
     pub(super) data_base64: Text<'a>,
     /// The first attribute that stood there twice.
     pub(super) twice: Option<&'static str>,
@@ -57,23 +59,26 @@ fn attribute(name: &str) -> Attribute {
     }
 }
 
-impl<'de> Deserialize<'de> for Envelope<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(EnvelopeVisitor)
+/// Reads into an envelope where it stands: events are read by the million, and it is long to move.
+pub(super) struct Into<'a, 'de>(pub(super) &'a mut Envelope<'de>);
+
+impl<'de> DeserializeSeed<'de> for Into<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
     }
 }
 
-struct EnvelopeVisitor;
-
-impl<'de> Visitor<'de> for EnvelopeVisitor {
-    type Value = Envelope<'de>;
+impl<'de> Visitor<'de> for Into<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with a CloudEvent's attributes")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut envelope = Envelope::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let envelope = self.0;
         let mut seen = 0u16;
         while let Some(attribute) = map.next_key_seed(Name(attribute))? {
             let bit = 1 << attribute as u16;
@@ -88,11 +93,13 @@ impl<'de> Visitor<'de> for EnvelopeVisitor {
                 Attribute::Specversion => envelope.specversion = map.next_value()?,
                 Attribute::Subject => envelope.subject = map.next_value()?,
                 Attribute::Time => envelope.time = map.next_value()?,
-                Attribute::Data => envelope.data = map.next_value::<Content<'de>>()?.0,
+                Attribute::Data => {
+                    envelope.has_data = map.next_value_seed(Content(&mut envelope.data))?;
+                }
                 Attribute::DataBase64 => envelope.data_base64 = map.next_value()?,
                 Attribute::Other => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(envelope)
+        Ok(())
     }
 }

@@ -170,18 +170,18 @@ impl EventType {
 
 /// `a.b.v2` is (`a.b`, `2`); what has no version has major 1.
 fn split_version(text: &str) -> (&str, &str) {
-    if let Some((name, major)) = text.rsplit_once(".v") {
-        let is_number = !major.is_empty() && major.bytes().all(|byte| byte.is_ascii_digit());
-        if is_number && !major.starts_with('0') {
-            return (name, major);
-        }
+    let major = text.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let (name, major) = text.split_at(text.len() - major);
+    match name.strip_suffix(".v") {
+        Some(name) if !major.is_empty() && !major.starts_with('0') => (name, major),
+        _ => (text, "1"),
     }
-    (text, "1")
 }
 
 /// The last three segments, or all if there are no more than three.
 fn without_reverse_dns(name: &str) -> &str {
-    name.rmatch_indices('.').nth(2).map_or(name, |(at, _)| &name[at + 1..])
+    let mut dots = name.bytes().enumerate().rev().filter(|(_, byte)| *byte == b'.');
+    dots.nth(2).map_or(name, |(at, _)| &name[at + 1..])
 }
 
 fn canonical(spelling: &str) -> Option<&'static str> {

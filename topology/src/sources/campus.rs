@@ -3,8 +3,8 @@
 //! An event is a pure function of (seed, partition, number), so the campus reads on from any number
 //! without remembering anything. A partition's people act in rounds: in each round everybody acts
 //! once, in another order, and what somebody does in a round follows from a script ([`script`])
-//! that lasts [`ROUNDS`] rounds. What is *not* here: the clock. The campus has its own time, which goes
-//! on by [`STEP_MS`] from event to event.
+//! that lasts [`ROUNDS`] rounds. What is *not* here: the clock. The campus has its own time, which
+//! goes on by [`STEP_MS`] from event to event.
 //!
 //! Invariant: the same (seed, people, courses, partition, number) give the same bytes, and a person
 //! stays in one partition.
