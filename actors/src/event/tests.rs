@@ -4,6 +4,7 @@
 use super::*;
 use crate::currency::Money;
 use expect_test::expect;
+use proptest::prelude::*;
 use std::fmt::Write;
 
 const RECEIVED_AT: Timestamp = Timestamp(1_000);
@@ -302,6 +303,45 @@ fn a_batch_is_taken_apart_without_being_read() {
     assert!(canonical::batch(b"{}").is_err());
     assert!(canonical::batch(b"[{]").is_err());
     assert!(canonical::batch(b"[]").expect("an empty batch").is_empty());
+}
+
+#[test]
+fn deep_nesting_is_stepped_over_without_a_stack() {
+    let deep = 200_000;
+    let (open, close) = ("[".repeat(deep), "]".repeat(deep));
+    for extra in [
+        format!(r#","x":{open}{close}"#),
+        format!(r#","data":{open}{close}"#),
+        format!(r#","data":{{"user_id":{open}{close},"x":{open}{close}}}"#),
+    ] {
+        assert!(parse(&with(&extra)).is_ok());
+    }
+    assert!(parse(&with(&format!(r#","x":{open}"#))).is_err());
+}
+
+proptest! {
+    #[test]
+    fn damaged_text_is_an_event_only_if_it_is_json(
+        damages in proptest::collection::vec((0..400usize, any::<u8>(), any::<bool>()), 1..4)
+    ) {
+        let mut text = with(
+            r#","time":"2026-11-20T13:36:00Z","subject":"ü\n","data":{"user_id":"u-1","score":78.5,
+            "amount":4999,"due":null,"banked":true,"x":[1,-2.5e3,{"y":"\u00fc"}]}"#,
+        )
+        .into_bytes();
+        for (at, byte, replace) in damages {
+            let at = at % text.len();
+            if replace {
+                text[at] = byte;
+            } else {
+                text.remove(at);
+            }
+        }
+        let json: Result<serde_json::Value, _> = serde_json::from_slice(&text);
+        let event = DomainEvent::parse(&text, RECEIVED_AT);
+        prop_assert!(json.is_ok() || matches!(event, Err(NotAnEvent::Unreadable(_))));
+        prop_assert!(json.is_err() || !matches!(event, Err(NotAnEvent::Unreadable(_))));
+    }
 }
 
 /// From the HTTP and Kafka features of the CloudEvents conformance suite (Apache-2.0): both modes
