@@ -5,7 +5,7 @@
 //! flight: that is all there is of back-pressure.
 
 use crate::handle::Handle;
-use crate::hear::Hearer;
+use crate::hear::{Hearer, Said, head};
 use crate::record::tag;
 use crate::sources::{Partition, Progress, RawBatch, RawRecord, Reject};
 use crate::writer::{Submission, wall_clock};
@@ -147,7 +147,9 @@ impl Consumer {
         progress.next = batch.next();
         drop(progress);
         rejects.sort_unstable_by_key(|reject| reject.number);
-        rejects.iter().for_each(|reject| (partition.on_reject)(reject));
+        for reject in &rejects {
+            (partition.on_reject)(reject);
+        }
         draft
     }
 
@@ -165,7 +167,7 @@ impl Consumer {
             draft.begin_group(mark);
             return Ok(());
         }
-        hearer.hear(draft, mark, &text, &event, (tag::EVENT, 0));
+        hearer.hear(draft, mark, Said { text: &text, event: &event }, head(tag::EVENT, 0));
         Ok(())
     }
 

@@ -228,7 +228,8 @@ impl<S: Clone> Floor<S> {
                 let item = u32::try_from(batch.items.len()).expect("a batch is bounded in bytes");
                 let (frame, record_index) = (frame_index as u32, record_index as u32);
                 batch.items.push(Item { frame, record: record_index, next: NONE });
-                let slot = self.slot(shard, number, hash, (record.kind, record.key), &mut seat)?;
+                let slot =
+                    self.slot((shard, number), hash, (record.kind, record.key), &mut seat)?;
                 if slot.last_batch == self.batch_number.get() && slot.last_item != NONE {
                     batch.items[slot.last_item as usize].next = item;
                 } else {
@@ -247,8 +248,7 @@ impl<S: Clone> Floor<S> {
 
     fn slot<'a>(
         &self,
-        shard: &'a mut Shard<S>,
-        number: u16,
+        (shard, number): (&'a mut Shard<S>, u16),
         hash: u64,
         (kind, name): (KindId, &str),
         seat: &mut impl FnMut(&Rc<RefCell<Life>>) -> S,

@@ -22,6 +22,20 @@ pub enum Heard {
     DeadLetter,
 }
 
+/// A domain event: its canonical text, and the same decoded.
+#[derive(Clone, Copy)]
+pub struct Said<'a> {
+    /// The text, as the journal keeps it.
+    pub text: &'a [u8],
+    /// What it says.
+    pub event: &'a DomainEvent<'a>,
+}
+
+/// The head of a domain event's record. `depth` is how many records deep in a chain of causes it stands, 0 from outside.
+pub fn head(event_tag: u8, depth: u8) -> RecordHead {
+    RecordHead { tag: event_tag, kind: KindId(0), depth }
+}
+
 /// Hears domain events into drafts. Holds buffers, so that an event costs no allocation of its own.
 #[derive(Debug)]
 pub struct Hearer {
@@ -58,18 +72,16 @@ impl Hearer {
         Self { kinds, told: Told::default(), scratch: Vec::new() }
     }
 
-    /// Adds one group: `text`, the event's canonical form, and what `event`, the same decoded, tells. `depth` is how many
-    /// records deep in a chain of causes it stands, 0 from outside.
+    /// Adds one group: the event, and what it tells whom.
     pub fn hear(
         &mut self,
         draft: &mut Draft,
         mark: Mark,
-        text: &[u8],
-        event: &DomainEvent<'_>,
-        (event_tag, depth): (u8, u8),
+        said: Said<'_>,
+        head: RecordHead,
     ) -> Heard {
+        let Said { text, event } = said;
         draft.begin_group(mark);
-        let head = RecordHead { tag: event_tag, kind: KindId(0), depth };
         draft.push(head, "", text);
         let fault = match event.event_type {
             EventType::Unknown => return Heard::Ignored,
@@ -81,7 +93,7 @@ impl Hearer {
             open_letter(draft, &letter, code, reason);
             return Heard::DeadLetter;
         }
-        self.push_told(draft, depth);
+        self.push_told(draft, head.depth);
         Heard::Taken
     }
 

@@ -11,8 +11,7 @@ use topology::{Engine, Freshness, Options};
 
 async fn start(data: &Path) -> Engine {
     let options = Options { sinks: true, workers: 2, ..Options::new(data) };
-    let engine =
-        Engine::start(KINDS, options, Arc::new(RealDisk), |_, _, _| Ok(Default::default()));
+    let engine = Engine::start(KINDS, options, Arc::new(RealDisk), topology::sinks::answering);
     engine.await.expect("a fresh directory starts")
 }
 

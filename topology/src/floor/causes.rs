@@ -2,7 +2,7 @@
 //! table drops what a replay yields again.
 
 use super::Floor;
-use crate::hear::{Hearer, parse_own};
+use crate::hear::{Hearer, Said, head, parse_own};
 use crate::kinds::Kinds;
 use crate::life::{Caused, CausedWhat};
 use crate::record::{put_effect_id, tag};
@@ -11,7 +11,7 @@ use actors::{Address, Effect, EffectId, KindId, Publication, codec};
 use state::frame::{Draft, Mark, RecordHead, Way, WayKind};
 
 /// A chain of causes longer than this ends in a dead letter.
-pub const DEPTH_MAX: u8 = 16;
+const DEPTH_MAX: u8 = 16;
 
 /// Makes drafts of what was caused.
 pub struct Publisher {
@@ -72,7 +72,7 @@ impl Publisher {
                 draft.push_parts(head, &key, &[&self.payload, &payload]);
             }
             CausedWhat::Effect(Effect::Publish(publication)) => {
-                self.put_publication(draft, mark, caused.id, depth, &publication);
+                self.put_publication(draft, caused.id, depth, &publication);
             }
             CausedWhat::Effect(Effect::At { .. } | Effect::Deliver(_)) => {
                 unreachable!("a life keeps its timers and deliveries as pending entries")
@@ -88,24 +88,22 @@ impl Publisher {
     fn put_publication(
         &mut self,
         draft: &mut Draft,
-        mark: Mark,
         id: EffectId,
         depth: u8,
         publication: &Publication,
     ) {
+        let mark = Mark::Number { number: id.cause, index: id.index };
         let mut text = std::mem::take(&mut self.text);
         text.clear();
         write_event(&mut text, &self.source, id, publication);
         let event_tag = if publication.outward { tag::PUBLISHED } else { tag::EVENT };
-        match parse_own(&text, publication.time) {
-            Some(event) => {
-                self.hearer.hear(draft, mark, &text, &event, (event_tag, depth));
-            }
-            None => {
-                draft.begin_group(mark);
-                let reason = format!("cannot publish {}: not an event", publication.event_type);
-                self.put_letter(draft, id, ("unpublishable", reason), None);
-            }
+        if let Some(event) = parse_own(&text, publication.time) {
+            let said = Said { text: &text, event: &event };
+            self.hearer.hear(draft, mark, said, head(event_tag, depth));
+        } else {
+            draft.begin_group(mark);
+            let reason = format!("cannot publish {}: not an event", publication.event_type);
+            self.put_letter(draft, id, ("unpublishable", reason), None);
         }
         self.text = text;
     }

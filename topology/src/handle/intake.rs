@@ -2,7 +2,7 @@
 
 use super::Handle;
 use crate::api::{Fault, Intake, IntakeError, Producer, Taken};
-use crate::hear::{Heard, Hearer, event_hash};
+use crate::hear::{Heard, Hearer, Said, event_hash, head};
 use crate::record::tag;
 use crate::writer::wall_clock;
 use actors::{DomainEvent, Timestamp};
@@ -96,7 +96,7 @@ impl Handle {
             Some(number) => Mark::Number { number, index: 0 },
             None => Mark::Id(event_hash(&event.source, &event.id)),
         };
-        Ok(match hearer.hear(draft, mark, text, &event, (tag::EVENT, 0)) {
+        Ok(match hearer.hear(draft, mark, Said { text, event: &event }, head(tag::EVENT, 0)) {
             Heard::Taken | Heard::DeadLetter => Fate::Taken,
             Heard::Ignored => Fate::Ignored,
         })

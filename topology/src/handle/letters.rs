@@ -3,7 +3,7 @@
 use super::reads::internal;
 use super::{Freshness, Handle, Inner};
 use crate::api::{CommandError, Commanded, Listing, ReadError};
-use crate::hear::{Heard, Hearer};
+use crate::hear::{Heard, Hearer, Said, head};
 use crate::record::{put_command, tag};
 use crate::writer::wall_clock;
 use actors::deadletter::{DeadLetter, Event};
@@ -40,12 +40,13 @@ impl Handle {
         put_command(None, &mut payload);
         codec::encode_into(&Event::Retried, &mut payload);
         draft.begin_group(Mark::None);
-        let head = RecordHead { tag: tag::COMMAND, kind: KindId::DEAD_LETTER, depth: 0 };
-        draft.push(head, id, &payload);
+        let command = RecordHead { tag: tag::COMMAND, kind: KindId::DEAD_LETTER, depth: 0 };
+        draft.push(command, id, &payload);
         let event = DomainEvent::parse(text.as_bytes(), wall_clock())
             .map_err(|error| CommandError::Impossible(error.to_string().into()))?;
         let mut hearer = Hearer::new(self.inner.kinds);
-        let heard = hearer.hear(&mut draft, Mark::None, text.as_bytes(), &event, (tag::EVENT, 0));
+        let said = Said { text: text.as_bytes(), event: &event };
+        let heard = hearer.hear(&mut draft, Mark::None, said, head(tag::EVENT, 0));
         if heard == Heard::DeadLetter {
             let why = "it would fail again for the same reason";
             return Err(CommandError::Impossible(why.into()));

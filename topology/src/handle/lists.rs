@@ -54,19 +54,13 @@ impl Inner {
         let mut removed = 0;
         {
             let fresh = self.fresh.shard(shard);
-            match &listing.tag {
-                Some(word) => {
-                    for (name, there) in fresh.tags(word, kind, &from) {
-                        if matches(name) {
-                            found.insert(name.clone(), there);
-                        }
-                    }
-                    removed = found.values().filter(|there| !**there).count();
-                }
-                None => {
-                    let names = fresh.keys(kind, &from).filter(|name| matches(name));
-                    found.extend(names.map(|name| (name.clone(), true)));
-                }
+            if let Some(word) = &listing.tag {
+                let tags = fresh.tags(word, kind, &from).filter(|(name, _)| matches(name));
+                found.extend(tags.map(|(name, there)| (name.clone(), there)));
+                removed = found.values().filter(|there| !**there).count();
+            } else {
+                let names = fresh.keys(kind, &from).filter(|name| matches(name));
+                found.extend(names.map(|name| (name.clone(), true)));
             }
         }
         // The changes are looked at first: what is written in between is then found twice, not missed.
@@ -90,12 +84,11 @@ impl Inner {
         (listing, from): (&Listing, &Key),
         limit: usize,
     ) -> Result<Vec<Key>, ReadError> {
-        let (start, prefix) = match &listing.tag {
-            Some(word) => (key::tag(word, kind, from), key::tag_prefix(word)),
-            None => {
-                let prefix = listing.prefix.as_deref().unwrap_or("");
-                (key::row_prefix(kind, from), key::row_prefix(kind, prefix))
-            }
+        let (start, prefix) = if let Some(word) = &listing.tag {
+            (key::tag(word, kind, from), key::tag_prefix(word))
+        } else {
+            let prefix = listing.prefix.as_deref().unwrap_or("");
+            (key::row_prefix(kind, from), key::row_prefix(kind, prefix))
         };
         let to = key::prefix_end(&prefix);
         let entries = self.store.scan(shard, &start, to.as_deref(), limit + 1).map_err(internal)?;

@@ -165,7 +165,7 @@ impl Inner {
     fn journal_bytes(&self) -> u64 {
         let dir = self.options.data.join("journal");
         let names = self.disk.list(&dir).unwrap_or_default();
-        let size = |name: &String| Some(self.disk.open(&dir.join(name)).ok()?.len().ok()?);
+        let size = |name: &String| self.disk.open(&dir.join(name)).ok()?.len().ok();
         names.iter().filter_map(size).sum()
     }
 

@@ -11,7 +11,6 @@ use crate::writing::Writing;
 use actors::{Address, DomainEvent, Entity, KindId, Mind, PageLoader, Position, Timestamp};
 use state::row::{Row, Trail, key};
 use std::any::Any;
-use std::sync::Arc;
 
 /// What is asked of an entity, live or at rest: its mind, its key, and a way to its pages.
 type Question<R> = Box<dyn FnOnce(&dyn Mind, &str, &mut PageLoader<'_>) -> R + Send>;
@@ -269,6 +268,3 @@ pub(super) fn internal(error: impl std::fmt::Display) -> ReadError {
     tracing::error!(%error, "a read failed");
     ReadError::Internal(error.to_string())
 }
-
-/// A worker's link, held while one of its entities is asked.
-pub(crate) type Held = Arc<Link>;

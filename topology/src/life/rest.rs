@@ -7,7 +7,7 @@ use crate::record;
 use actors::{Address, Effects, Mind, Position, Stop, Tags, Timestamp};
 use state::row::{Row, Trail, key};
 
-pub use state::store::Write;
+use state::store::Write;
 
 type Writes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 

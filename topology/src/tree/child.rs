@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub type Run = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 /// The same, on a thread of its own: it need not be `Send`.
-pub type RunLocal = Pin<Box<dyn Future<Output = Result<(), String>>>>;
+pub(super) type RunLocal = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 
 /// How a child's task is begun; called once per start.
 #[derive(Clone)]
