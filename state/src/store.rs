@@ -29,7 +29,7 @@ pub use mem::MemKv;
 pub use open::{OpenKv, Opened};
 pub use reader::Reader;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, replace_file};
 use crate::image::{self, Cache};
 use actors::Position;
 use std::io;
@@ -174,6 +174,8 @@ pub struct Store {
 struct Shared {
     disk: Arc<dyn Disk>,
     images: PathBuf,
+    /// Where to write why the key-value store is not to be used again.
+    verdict: PathBuf,
     kv: Arc<dyn Kv>,
     views: Vec<RwLock<Arc<View>>>,
     cache: Cache,
@@ -183,6 +185,18 @@ impl Shared {
     fn view(&self, shard: u16) -> Arc<View> {
         let view = self.views[usize::from(shard)].read();
         Arc::clone(&view.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Passes a result on. If the key-value store has failed, the next start is told: it may well
+    /// open, and fail again at the same place.
+    fn judged<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error @ Error::Kv { source: KvError::Failed(_), .. }) = &result {
+            let written = replace_file(&*self.disk, &self.verdict, error.to_string().as_bytes());
+            if let Err(why) = written {
+                tracing::warn!(%error, %why, "could not write down why the store failed");
+            }
+        }
+        result
     }
 
     fn size_bytes(&self) -> u64 {
@@ -263,15 +277,20 @@ impl Store {
         if self.failed { Err(Error::Failed) } else { Ok(()) }
     }
 
-    /// Runs something on the key-value store; its first error is the end.
+    /// Runs something on the key-value store.
     fn with_kv<T>(
         &mut self,
         what: &'static str,
         run: impl FnOnce(&dyn Kv) -> Result<T, KvError>,
     ) -> Result<T, Error> {
-        let result = run(&*self.shared.kv);
-        self.failed |= result.is_err();
-        result.map_err(kv_error(what))
+        let result = run(&*self.shared.kv).map_err(kv_error(what));
+        self.judged(result)
+    }
+
+    /// Passes a result on; the first error of the key-value store is the end.
+    fn judged<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
+        self.failed |= matches!(result, Err(Error::Kv { .. }));
+        self.shared.judged(result)
     }
 }
 

@@ -50,8 +50,9 @@ impl Store {
     /// Brings a shard's rows to where a checkpoint needs them. It counts from the next commit on.
     ///
     /// # Errors
-    /// The key-value store or the disk fails. After a failure of the disk the shard is as before,
-    /// its rows are still readable, and the checkpoint may be tried again.
+    /// The key-value store or the disk fails, or something does not fit. After a failure of the disk
+    /// what was handed over is in memory and readable, and the checkpoint may be tried again
+    /// without it.
     pub fn stage(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
         let Checkpoint { shard, writes, replay_from, note, ceiling } = checkpoint;
         self.raise_ceiling(ceiling)?;
@@ -90,8 +91,7 @@ impl Store {
         writes.iter().flat_map(|write| &write.entries).try_for_each(fits)?;
         let view = self.shared.view(shard);
         let listed = view.list_overlay(&*self.shared.kv);
-        self.failed |= listed.is_err();
-        listed?;
+        self.judged(listed)?;
         let mut rows = 0;
         view.with_recent(|recent| {
             let mut row = |key: &[u8], before: Option<bool>, now: bool| {
@@ -162,8 +162,7 @@ impl Store {
             let unfinished = self.shared.images.join(name).with_extension("tmp");
             let _ = self.shared.disk.remove_file(&unfinished);
         }
-        self.failed |= matches!(merged, Err(Error::Kv { .. }));
-        Ok((generation, merged?))
+        Ok((generation, self.judged(merged)?))
     }
 
     fn merge_into(&self, header: &Header) -> Result<Finished, Error> {

@@ -10,10 +10,16 @@ pub type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 /// What is to be set, or removed (`None`).
 pub type Batch = [(Vec<u8>, Option<Vec<u8>>)];
 
-/// The key-value store has failed; it is not used again.
+/// The key-value store does not work; it is not used again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct KvError(pub String);
+pub enum KvError {
+    /// It has failed, and may fail again: the next start moves it aside.
+    #[error("{0}")]
+    Failed(String),
+    /// The power is cut, as in a test: nothing is wrong with it.
+    #[error("the power is cut")]
+    Crashed,
+}
 
 /// A key-value store with named trees.
 pub trait Kv: Send + Sync {

@@ -21,6 +21,7 @@ struct Inner {
     mutations: u64,
     crash_at: Option<u64>,
     crashed: bool,
+    failed: bool,
 }
 
 enum Change {
@@ -47,6 +48,11 @@ impl MemKv {
     pub fn crash_after(&self, mutations: u64) {
         let mut inner = self.inner();
         inner.crash_at = Some(inner.mutations + mutations);
+    }
+
+    /// From now on every operation fails, as on a damaged store.
+    pub fn fail(&self) {
+        self.inner().failed = true;
     }
 
     /// Cuts the power. What is left is in the store returned; this one fails from now on.
@@ -84,7 +90,11 @@ impl Change {
 
 impl Inner {
     fn alive(&self) -> Result<(), KvError> {
-        if self.crashed { Err(KvError("the store in memory has crashed".into())) } else { Ok(()) }
+        match () {
+            () if self.crashed => Err(KvError::Crashed),
+            () if self.failed => Err(KvError::Failed("it was told to fail".to_owned())),
+            () => Ok(()),
+        }
     }
 
     /// Counts a change that is about to be made.

@@ -1,8 +1,8 @@
 //! Opening the store: whatever is there, a store comes of it, and what had to be given up is said.
 //!
 //! * Nothing: a new store; every shard replays from the journal's beginning.
-//! * A key-value store that fails, hangs, is damaged or of another journal: it is moved aside, and
-//!   every shard begins with its newest valid image.
+//! * A key-value store that fails, hangs, is damaged or of another journal, or that failed at work
+//!   the last time: it is moved aside, and every shard begins with its newest valid image.
 //! * An image that is missing or damaged: it is moved aside, and the shard begins with another of
 //!   its images, or from nothing.
 //! * Files and trees that nothing names, which a crash left of a checkpoint: removed.
@@ -16,13 +16,16 @@ use super::kv::{Kv, KvError};
 use super::meta::{self, Found, Meta};
 use super::view::{Overlay, View};
 use super::{Error, Options, Shared, Store, disk_error, kv_error};
-use crate::disk::Disk;
+use crate::disk::{Disk, read_file};
 use crate::image::{self, Cache, Image, file_name, is_unfinished, parse_file_name, set_aside};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock, mpsc};
 use std::time::Duration;
+
+/// The file that says why the key-value store is not to be used again.
+const VERDICT: &str = "store.failed";
 
 /// Opens a key-value store in a directory, or makes one.
 pub type OpenKv = Arc<dyn Fn(&Path) -> Result<Arc<dyn Kv>, KvError> + Send + Sync>;
@@ -68,7 +71,7 @@ pub(super) fn open(
     let cache = Cache::new(options.block_cache_bytes);
     let Opening { disk, images, opened, .. } = opening;
     let store = Store {
-        shared: Arc::new(Shared { disk, images, kv, views, cache }),
+        shared: Arc::new(Shared { disk, images, verdict: dir.join(VERDICT), kv, views, cache }),
         options,
         ceiling_durable: meta.ceiling,
         meta,
@@ -114,8 +117,15 @@ impl Opening {
         open_kv: &OpenKv,
         options: &Options,
     ) -> Result<(Arc<dyn Kv>, Option<Meta>), Error> {
-        let path = dir.join("store");
-        let why = match open_in_time(open_kv, &path, options.open_seconds_max) {
+        let (path, verdict) = (dir.join("store"), dir.join(VERDICT));
+        let verdict_found = self.disk.exists(&verdict);
+        let opened = if verdict_found {
+            let why = read_file(&*self.disk, &verdict).map_err(disk_error("read", &verdict))?;
+            Err(String::from_utf8_lossy(&why).into_owned())
+        } else {
+            open_in_time(open_kv, &path, options.open_seconds_max)
+        };
+        let why = match opened {
             Err(why) => why,
             Ok(kv) => match meta::load(&*kv, self.journal, options.shards) {
                 Ok(Found::New) => return Ok((kv, None)),
@@ -127,11 +137,14 @@ impl Opening {
         let aside = self.free_name(dir);
         if self.disk.exists(&path) {
             self.disk.rename(&path, &aside).map_err(disk_error("move aside", &path))?;
-            self.disk.sync_dir(dir).map_err(disk_error("sync", dir))?;
         }
+        if verdict_found {
+            self.disk.remove_file(&verdict).map_err(disk_error("remove", &verdict))?;
+        }
+        self.disk.sync_dir(dir).map_err(disk_error("sync", dir))?;
         self.opened.aside = Some((why, aside));
         let kv = open_in_time(open_kv, &path, options.open_seconds_max);
-        let kv = kv.map_err(KvError).map_err(kv_error("begin a new"))?;
+        let kv = kv.map_err(KvError::Failed).map_err(kv_error("begin a new"))?;
         Ok((kv, None))
     }
 

@@ -23,7 +23,8 @@ impl Reader {
     /// # Errors
     /// The key-value store or the disk fails, or an image is damaged.
     pub fn get(&self, shard: u16, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.shared.view(shard).get(&*self.shared.kv, &self.shared.cache, key)
+        let found = self.shared.view(shard).get(&*self.shared.kv, &self.shared.cache, key);
+        self.shared.judged(found)
     }
 
     /// The entries from `from` on, below `to`, in order of their keys, at most `limit`. Writing to
@@ -44,11 +45,11 @@ impl Reader {
         }
         let view = self.shared.view(shard);
         let span = Span { from, to, limit, cache: Some(&self.shared.cache) };
-        merge(&view, &view.recent(), &*self.shared.kv, span, &mut |key, value| {
+        let merged = merge(&view, &view.recent(), &*self.shared.kv, span, &mut |key, value| {
             found.push((key.to_vec(), value.to_vec()));
             Ok(found.len() < limit)
-        })?;
-        Ok(found)
+        });
+        self.shared.judged(merged.map(|()| found))
     }
 
     /// False if there is surely no such key. Nothing is read for it.

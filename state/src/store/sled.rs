@@ -83,11 +83,11 @@ fn open_patiently(config: &sled::Config) -> Result<sled::Db, KvError> {
 }
 
 fn sled_error(error: &sled::Error) -> KvError {
-    KvError(format!("sled: {error}"))
+    KvError::Failed(format!("sled: {error}"))
 }
 
 fn io_error(error: &std::io::Error) -> KvError {
-    KvError(format!("sled's file: {error}"))
+    KvError::Failed(format!("sled's file: {error}"))
 }
 
 impl Kv for SledKv {
@@ -139,7 +139,7 @@ impl Kv for SledKv {
         let ours = names.into_iter().filter(|name| !name.starts_with(b"__sled__"));
         ours.map(|name| String::from_utf8(name.to_vec()))
             .collect::<Result<_, _>>()
-            .map_err(|error| KvError(format!("sled has a tree that is not ours: {error}")))
+            .map_err(|error| KvError::Failed(format!("sled has a tree that is not ours: {error}")))
     }
 
     fn sync(&self) -> Result<(), KvError> {

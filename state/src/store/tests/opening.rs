@@ -69,7 +69,7 @@ fn a_lost_overlay_leaves_the_images() {
 fn an_overlay_that_fails_panics_or_hangs_is_moved_aside() {
     type First = fn() -> Result<Arc<dyn Kv>, KvError>;
     let cases: [(First, &str); 2] = [
-        (|| Err(KvError("it smells".into())), "it smells"),
+        (|| Err(KvError::Failed("it smells".into())), "it smells"),
         (|| panic!("serialized Uninitialized"), "opening it panicked"),
     ];
     for (first, why) in cases {
@@ -176,6 +176,22 @@ fn after_an_error_of_the_overlay_nothing_is_written() {
     assert!(error.to_string().starts_with("could not "), "{error}");
     assert!(matches!(store.checkpoint(again()), Err(Error::Failed)));
     assert!(matches!(store.write(0, Vec::new()), Err(Error::Failed)));
+}
+
+#[test]
+fn an_overlay_that_failed_at_work_is_moved_aside_by_the_next_start() {
+    let rig = filled(12);
+    let store = rig.open().0;
+    rig.kv.fail();
+    assert!(store.reader().get(0, &row_key(3)).is_err());
+    drop(store);
+    let left = Rig { kv: MemKv::new(), ..rig };
+    let (store, opened) = left.open();
+    assert_rebuilt(&store);
+    let why = "could not read from the overlay: it was told to fail";
+    assert_eq!(opened.aside.unwrap().0, why);
+    drop(store);
+    assert_eq!(left.open().1, Opened::default());
 }
 
 #[test]
