@@ -3,6 +3,7 @@
 
 use super::history::Chance;
 use super::*;
+use crate::frame::WayKind;
 
 /// A journal of three commits, the last of two frames; and where each frame begins in the file, and
 /// the last one ends.
@@ -190,4 +191,68 @@ fn a_frame_inside_a_payload_is_not_taken_for_one() {
         // They vouch for no more than position 2, and that much is there.
         assert_eq!(opened(&other).next(), 2, "byte {byte}");
     }
+}
+
+#[test]
+fn a_tail_torn_before_a_later_segment_takes_that_segment_along() {
+    let disk = FaultyDisk::new(1);
+    let mut journal = opened(&disk);
+    let mut draft = Draft::new(Way::new(WayKind::Unnumbered, ""));
+    let mut append = |journal: &mut Journal, id: u128| {
+        draft.clear();
+        draft.begin_group(Mark::Id(id));
+        draft.push(RecordHead { tag: 0, kind: KindId(0), depth: 0 }, "", &[b'x'; 1_000]);
+        journal.append(&draft, Timestamp(1)).unwrap()
+    };
+    append(&mut journal, 0);
+    journal.commit().unwrap();
+    // One commit, two segments: of its frames nobody says yet that they are durable.
+    while journal.parts.len() < 2 {
+        let next = journal.next();
+        append(&mut journal, u128::from(next));
+    }
+    let (last_of_first, end) = (journal.next() - 2, journal.next());
+    let second = journal.tail.segment.clone().unwrap();
+    assert_eq!(second.base, end - 1);
+    journal.commit().unwrap();
+    let frame_bytes = journal.tail.offset;
+    drop(journal);
+    disk.flip_bit(&file(), (last_of_first * frame_bytes + 90) * 8);
+
+    let (mut journal, report) = open(&disk).unwrap();
+    assert_eq!(journal.next(), last_of_first);
+    assert!(report.torn_bytes > frame_bytes);
+    assert!(!disk.exists(&second.path), "a later segment must not lie in wait");
+    assert!(
+        !disk.exists(&journal.tail.segment.clone().unwrap().ids_path()),
+        "its ids have changed"
+    );
+    for id in [last_of_first, end - 1] {
+        let receipt = append(&mut journal, u128::from(id));
+        assert!(receipt.duplicates.is_empty(), "id {id} was lost, so it may come again");
+    }
+    journal.commit().unwrap();
+    assert_eq!(opened(&disk).next(), end);
+}
+
+#[test]
+fn a_frame_of_an_earlier_life_is_not_taken_for_one_of_this() {
+    // The same journal, position and length, the checksum right: only what came before differs.
+    let journal_of = |fill: usize| {
+        let disk = FaultyDisk::new(1);
+        let mut journal = opened(&disk);
+        let mut first = command(100);
+        first.bytes[20] = fill as u8;
+        journal.append(&first, Timestamp(1)).unwrap();
+        let second_at = journal.tail.offset;
+        journal.append(&command(50), Timestamp(1)).unwrap();
+        journal.commit().unwrap();
+        (disk, second_at, journal.tail.offset)
+    };
+    let ((disk, second_at, end), (other, ..)) = (journal_of(1), journal_of(2));
+    let mut stale = vec![0; (end - second_at) as usize];
+    other.open(&file()).unwrap().read_exact_at(&mut stale, second_at).unwrap();
+    disk.open(&file()).unwrap().write_all_at(&stale, second_at).unwrap();
+    let (journal, report) = open(&disk).unwrap();
+    assert_eq!((journal.next(), report.frames), (1, 1));
 }

@@ -65,7 +65,7 @@ impl History {
             }
             for _ in 0..self.chance.below(4) {
                 let tag = self.chance.below(7) as u8;
-                let payload = vec![b'a' + tag; self.chance.below(900) as usize];
+                let payload = vec![b'a' + tag; self.chance.below(400) as usize];
                 draft.push(RecordHead { tag, kind: KindId(1), depth: 0 }, "u-1", &payload);
             }
         }
