@@ -81,7 +81,13 @@ impl Hearer {
         head: RecordHead,
     ) -> Heard {
         let Said { text, event } = said;
-        draft.begin_group(mark);
+        match mark {
+            // The same number again, with another event, is refused.
+            Mark::Number { .. } => {
+                draft.begin_hashed_group(mark, xxhash_rust::xxh3::xxh3_64(text).max(1));
+            }
+            _ => draft.begin_group(mark),
+        }
         draft.push(head, "", text);
         let fault = match event.event_type {
             EventType::Unknown => return Heard::Ignored,

@@ -18,7 +18,8 @@ impl<S: Clone> Floor<S> {
         let mut fx = self.fx.borrow_mut();
         let rest = ShardAtRest { store: &self.store, writing: &self.writing, shard: number };
         let mut again = |position| self.again(position);
-        let before = life.tags();
+        // A new entity has no words yet, whatever its default would say of itself.
+        let before = if life.is_unborn() { Tags::new() } else { life.tags() };
         let mut item = first;
         while item != NONE {
             let at = &batch.items[item as usize];
