@@ -176,6 +176,14 @@ impl<S: Clone> Floor<S> {
         })
     }
 
+    /// Lets go of everybody.
+    pub fn clear(&self) {
+        for shard in self.shards.borrow_mut().values_mut() {
+            shard.lives.clear();
+        }
+        self.residents.set(0);
+    }
+
     /// Where reading the journal begins: the least `replay from` of its shards.
     pub fn replay_from(&self) -> Position {
         let shards = self.shards.borrow();

@@ -7,11 +7,14 @@ use crate::floor::Captured;
 use crate::worker::Marks;
 use crate::writing::Writing;
 use actors::Position;
-use state::store::{Checkpoint, Store};
+use state::store::{Checkpoint, Error, Store};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long a checkpoint that the disk refused waits before it is tried again.
+const DISK_PAUSE: Duration = Duration::from_secs(1);
 
 /// How many of a worker's effect drafts are durable. The writer counts them up, the keeper waits for them.
 #[derive(Debug, Default)]
@@ -104,14 +107,14 @@ pub fn keeper(store: Store, writing: Arc<Writing>, marks: Arc<Marks>) -> (Keeper
 
 impl Loop {
     /// Writes what is handed over until it is told to stop or the store fails.
-    pub fn run(mut self) -> Result<(), state::store::Error> {
+    pub fn run(mut self) -> Result<(), Error> {
         while let Ok(Message::Write(hand_over)) = self.receiver.recv() {
             self.write(*hand_over)?;
         }
         Ok(())
     }
 
-    fn write(&mut self, hand_over: HandOver) -> Result<(), state::store::Error> {
+    fn write(&mut self, hand_over: HandOver) -> Result<(), Error> {
         let started = Instant::now();
         let (effects, wanted) = &hand_over.after;
         effects.wait_for(*wanted);
@@ -122,12 +125,16 @@ impl Loop {
             return Ok(());
         }
         self.staged.push((shard, replay_from, note.clone()));
-        let checkpoint =
-            Checkpoint { shard, writes, replay_from, note, ceiling: hand_over.ceiling };
-        self.store.stage(checkpoint)?;
+        let mut writes = writes;
+        self.patiently(|store| {
+            // What is in memory after a failure is tried again from there.
+            let (writes, note) = (std::mem::take(&mut writes), note.clone());
+            let ceiling = hand_over.ceiling;
+            store.stage(Checkpoint { shard, writes, replay_from, note, ceiling })
+        })?;
         self.writing.end(shard);
         if hand_over.last {
-            self.store.commit()?;
+            self.patiently(|store| store.commit().map(drop))?;
             for (shard, replay_from, note) in self.staged.drain(..) {
                 self.marks.set(shard, replay_from, note);
             }
@@ -135,5 +142,21 @@ impl Loop {
         crate::metrics::checkpointed(started.elapsed());
         (hand_over.done)(shard, replay_from);
         Ok(())
+    }
+
+    /// Tries again while the disk refuses: it may be full, and have room again. Nothing is lost meanwhile, the journal grows.
+    fn patiently(
+        &mut self,
+        mut attempt: impl FnMut(&mut Store) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        loop {
+            match attempt(&mut self.store) {
+                Err(error @ Error::Disk { .. }) => {
+                    tracing::warn!(%error, "a checkpoint failed and is tried again");
+                    std::thread::sleep(DISK_PAUSE);
+                }
+                result => return result,
+            }
+        }
     }
 }

@@ -124,12 +124,13 @@ impl Worker {
             let frames = self.spec.journal.read(self.cursor, self.spec.options.batch_bytes_max)?;
             if !frames.is_empty() {
                 self.batch(frames).await?;
+                self.open_if_caught_up()?;
                 self.checkpoint_if_due()?;
                 // Readers' looks at residents have a turn between two batches.
                 tokio::task::yield_now().await;
                 continue;
             }
-            self.caught_up()?;
+            self.open_if_caught_up()?;
             self.checkpoint_if_due()?;
             if self.rounds.is_drained() {
                 return Ok(());
@@ -166,9 +167,6 @@ impl Worker {
         self.cursor = end;
         self.rounds.read(bytes);
         self.spec.link.applied(end, &self.home.0);
-        if self.open {
-            self.hand_out_deliveries()?;
-        }
         Ok(())
     }
 
@@ -189,7 +187,7 @@ impl Worker {
         Ok(())
     }
 
-    fn caught_up(&mut self) -> Result<(), Error> {
+    fn open_if_caught_up(&mut self) -> Result<(), Error> {
         if self.cursor < self.recovery_end {
             return Ok(());
         }
@@ -266,5 +264,12 @@ impl Worker {
         };
         let handed = self.spec.keeper.hand_over(hand_over);
         handed.map_err(|_| Error::Gone("the store's keeper has stopped"))
+    }
+}
+
+impl Drop for Worker {
+    /// Residents hold the floor, and the floor holds them: without this none would ever go.
+    fn drop(&mut self) {
+        self.home.0.clear();
     }
 }

@@ -15,7 +15,9 @@ use crate::waiters::Waiters;
 use crate::worker::{Control, Link, Spec, Worker};
 use crate::writer::{self, Writer, wall_clock, writer};
 use crate::writing::Writing;
+use state::disk::Disk;
 use state::journal::{self, Spares};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -29,6 +31,9 @@ const SPARES_LOOK: Duration = Duration::from_millis(20);
 
 /// How much of the journal the outbox reads at once, in bytes.
 const OUTBOX_READ_BYTES: usize = 4 << 20;
+
+/// How long an outbox that failed waits before it is opened again.
+const OUTBOX_PAUSE: Duration = Duration::from_millis(500);
 
 /// The outbox saves its cursor after so many positions.
 const OUTBOX_SAVE_EVERY: u64 = 100_000;
@@ -88,14 +93,8 @@ pub(super) async fn start(mut parts: Parts, sinks: Sinks) -> Result<Engine, Erro
     children.extend(worker_children(&handle, &common));
     children.push(timekeeper_child(&handle.inner.workers));
     if let Some(outbox) = parts.outbox.take() {
-        let dispatcher = Dispatcher {
-            kinds: parts.kinds,
-            sinks,
-            writer: writer.clone(),
-            offers: Arc::new(tokio::sync::Mutex::new(offers)),
-        };
-        children.push(dispatcher_child(Arc::new(dispatcher)));
-        children.push(outbox_child(outbox, journal, writer, outbox_cursor.clone()));
+        let place = (outbox, parts.uuid, outbox_cursor.clone());
+        children.extend(sink_children(&handle, sinks, offers, place));
     } else {
         outbox_cursor.store(u64::MAX, Ordering::Release);
         children.push(deaf_child(offers));
@@ -111,6 +110,25 @@ pub(super) async fn start(mut parts: Parts, sinks: Sinks) -> Result<Engine, Erro
         opened: parts.opened,
         _lock: parts.lock,
     })
+}
+
+/// Who carries deliveries out, and who writes down what was published.
+fn sink_children(
+    handle: &Handle,
+    sinks: Sinks,
+    offers: mpsc::UnboundedReceiver<crate::dispatcher::Offer>,
+    (outbox, uuid, cursor): (Outbox, [u8; 16], Arc<AtomicU64>),
+) -> [Child; 2] {
+    let inner = &handle.inner;
+    let dispatcher = Dispatcher {
+        kinds: inner.kinds,
+        sinks,
+        writer: inner.writer.clone(),
+        offers: Arc::new(tokio::sync::Mutex::new(offers)),
+    };
+    let place = OutboxPlace { disk: inner.disk.clone(), data: inner.options.data.clone(), uuid };
+    let ways = (inner.journal.clone(), inner.writer.clone());
+    [dispatcher_child(Arc::new(dispatcher)), outbox_child(outbox, place, ways, cursor)]
 }
 
 /// A start for what can be started only once.
@@ -237,33 +255,64 @@ fn deaf_child(offers: mpsc::UnboundedReceiver<crate::dispatcher::Offer>) -> Chil
     Child { name: "dispatcher".to_owned(), work: Work::Restartable, start }
 }
 
+/// What the outbox is opened again with.
+struct OutboxPlace {
+    disk: Arc<dyn Disk>,
+    data: PathBuf,
+    uuid: [u8; 16],
+}
+
 fn outbox_child(
     outbox: Outbox,
-    journal: journal::Reader,
-    writer: Writer,
+    place: OutboxPlace,
+    (journal, writer): (journal::Reader, Writer),
     cursor: Arc<AtomicU64>,
 ) -> Child {
-    let outbox = Arc::new(Mutex::new(outbox));
+    let (outbox, place) = (Arc::new(Mutex::new(outbox)), Arc::new(place));
     let start = Start::Thread(Arc::new(move || {
-        let (outbox, journal) = (outbox.clone(), journal.clone());
+        let (outbox, place, journal) = (outbox.clone(), place.clone(), journal.clone());
         let (mut durable, cursor) = (writer.durable(), cursor.clone());
         Box::pin(async move {
             loop {
-                let more = {
-                    let mut outbox = outbox.lock().map_err(|_| "the outbox has failed before")?;
-                    let more = tail::step(&journal, &mut outbox, OUTBOX_READ_BYTES);
-                    let more = more.map_err(|error| error.to_string())?;
-                    if outbox.cursor() - outbox.saved() >= OUTBOX_SAVE_EVERY {
-                        outbox.save().map_err(|error| error.to_string())?;
-                    }
-                    cursor.store(outbox.cursor(), Ordering::Release);
-                    more
-                };
-                if !more && durable.changed().await.is_err() {
+                if attend(&outbox, &place, &journal, &cursor)? {
+                    continue;
+                }
+                if durable.changed().await.is_err() {
                     return Ok(());
                 }
             }
         })
     }));
-    Child { name: "outbox".to_owned(), work: Work::Vital, start }
+    Child { name: "outbox".to_owned(), work: Work::Restartable, start }
+}
+
+/// Takes the outbox on, or opens it again if it has failed. False if it has caught up.
+fn attend(
+    outbox: &Mutex<Outbox>,
+    place: &OutboxPlace,
+    journal: &journal::Reader,
+    cursor: &AtomicU64,
+) -> Result<bool, String> {
+    let mut outbox = outbox.lock().map_err(|_| "the outbox has panicked")?;
+    taken_on(&mut outbox, journal, cursor).or_else(|error| {
+        tracing::warn!(error, "the outbox failed and is opened again");
+        std::thread::sleep(OUTBOX_PAUSE);
+        let opened = Outbox::open(place.disk.clone(), &place.data, place.uuid);
+        *outbox = opened.map_err(|error| error.to_string())?;
+        Ok(true)
+    })
+}
+
+/// Takes the outbox on by some of the journal. False if it has caught up.
+fn taken_on(
+    outbox: &mut Outbox,
+    journal: &journal::Reader,
+    cursor: &AtomicU64,
+) -> Result<bool, String> {
+    let more = tail::step(journal, outbox, OUTBOX_READ_BYTES).map_err(|e| e.to_string())?;
+    if outbox.cursor() - outbox.saved() >= OUTBOX_SAVE_EVERY {
+        outbox.save().map_err(|error| error.to_string())?;
+    }
+    cursor.store(outbox.cursor(), Ordering::Release);
+    Ok(more)
 }

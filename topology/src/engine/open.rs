@@ -69,6 +69,7 @@ pub(super) struct Parts {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) lock: Lock,
     pub(super) source: String,
+    pub(super) uuid: [u8; 16],
     pub(super) store: Store,
     pub(super) journal: Journal,
     pub(super) outbox: Option<Outbox>,
@@ -115,6 +116,7 @@ pub(super) fn open(
     }
     Ok(Parts {
         kinds,
+        uuid,
         source: format!("/bellwether/{}", identity.journal),
         options,
         disk,
