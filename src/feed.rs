@@ -14,6 +14,7 @@
 
 pub(crate) mod http;
 pub(crate) mod lines;
+pub(crate) mod local;
 mod progress;
 mod rejects;
 

@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod feed;
 mod oulad;
+mod process;
 mod verbs;
 
 use clap::Parser as _;

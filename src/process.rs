@@ -1,0 +1,106 @@
+//! The engine as this binary runs it: from a configuration to a running engine, and to its end.
+//!
+//! `serve` puts a door in front of it and waits for a signal; the verbs that work on a data directory run it for as long as they
+//! need. What is *not* here: HTTP, and what is done with the engine.
+//!
+//! Invariant: whoever starts an engine here drains it, or the process ends with code 1 and a reason.
+
+pub(crate) mod signals;
+
+use crate::config::Config;
+use crate::verbs::Error;
+use state::disk::RealDisk;
+use std::future::Future;
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use topology::{Engine, Options};
+
+/// Logs go to standard error, as much as `RUST_LOG` says; without it, what an operator should know.
+pub(crate) fn log(otherwise: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(otherwise));
+    let colors = std::io::stderr().is_terminal();
+    // Only tests start a second subscriber in one process, and the first will do.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colors)
+        .try_init();
+}
+
+/// What the engine is told, from what the operator said.
+pub(crate) fn options(config: &Config) -> Options {
+    let mut options = Options::new(&config.data);
+    let journal = &mut options.journal;
+    journal.segment_bytes = config.journal.segment_bytes;
+    journal.recent_bytes_max = bytes(config.journal.ring_bytes);
+    journal.disk_reserve_bytes = config.journal.disk_reserve_bytes;
+    journal.ids_window_ms = config.journal.ids_window.as_millis() as i64;
+    journal.ids_max = config.journal.ids_window_max;
+    journal.producers_max = config.producers_max;
+    options.store.open_seconds_max = config.store.open_max.as_secs();
+    options.store_cache_bytes = config.store.cache_bytes;
+    options.checkpoint_journal_bytes = config.store.checkpoint_journal_bytes;
+    options.checkpoint_interval_s = config.store.checkpoint_interval.as_secs();
+    options.workers = config.engine.workers;
+    options.residents_max = config.engine.residents_max;
+    options.resident_idle_s = config.engine.resident_idle.as_secs();
+    options.in_flight_records_max = config.engine.in_flight_records_max;
+    options.in_flight_bytes_max = config.engine.in_flight_bytes_max;
+    options.restarts_max = config.engine.restarts_max;
+    options.restarts_window_s = config.engine.restarts_window.as_secs();
+    options
+}
+
+fn bytes(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// Starts the product's engine.
+pub(crate) async fn start(options: Options) -> Result<Engine, Error> {
+    let data = options.data.clone();
+    Engine::start(actors::KINDS, options, Arc::new(RealDisk), topology::sinks::standard)
+        .await
+        .map_err(|error| Error::Failed(format!("opening {} failed: {error}", data.display())))
+}
+
+/// Drains the engine, within this time.
+pub(crate) async fn drain(engine: &Engine, within: Duration) -> Result<(), Error> {
+    match tokio::time::timeout(within, engine.drain()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(why)) => Err(Error::Failed(format!(
+            "stopping failed: {why}; what was accepted is in the journal, and the next start goes on \
+             from there"
+        ))),
+        Err(_) => Err(Error::Failed(format!(
+            "stopping took longer than drain_s = {}: what was accepted is in the journal, and the \
+             next start goes on from there",
+            within.as_secs()
+        ))),
+    }
+}
+
+/// Runs this on a runtime of its own, to its end.
+pub(crate) fn run<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Failed(format!("starting a runtime failed: {error}")))?;
+    let result = runtime.block_on(work);
+    // Threads that block are not waited for: what they hold is in the journal or nowhere.
+    runtime.shutdown_background();
+    result
+}
+
+/// A data directory that must be there already: reading one that is not would make it.
+pub(crate) fn existing(data: &Path) -> Result<(), Error> {
+    if data.is_dir() {
+        return Ok(());
+    }
+    Err(Error::Failed(format!(
+        "there is no data directory {}: name one with --data",
+        data.display()
+    )))
+}
