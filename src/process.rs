@@ -15,7 +15,11 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::{self, Runtime};
 use topology::{Engine, Options};
+
+/// How long a verb that runs an engine waits for its last checkpoint.
+const DRAIN_MAX: Duration = Duration::from_secs(600);
 
 /// Logs go to standard error, as much as `RUST_LOG` says; without it, what an operator should know.
 pub(crate) fn log(otherwise: &str) {
@@ -61,7 +65,7 @@ fn bytes(bytes: u64) -> usize {
 /// Starts the product's engine.
 pub(crate) async fn start(options: Options) -> Result<Engine, Error> {
     let data = options.data.clone();
-    Engine::start(actors::KINDS, options, Arc::new(RealDisk), topology::sinks::standard)
+    Engine::start(actors::KINDS, options, Arc::new(RealDisk), |_, _, _| Ok(topology::dispatcher::Sinks::new()))
         .await
         .map_err(|error| Error::Failed(format!("opening {} failed: {error}", data.display())))
 }
@@ -82,16 +86,39 @@ pub(crate) async fn drain(engine: &Engine, within: Duration) -> Result<(), Error
     }
 }
 
-/// Runs this on a runtime of its own, to its end.
-pub(crate) fn run<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+fn runtime() -> Result<Runtime, Error> {
+    tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Error::Failed(format!("starting a runtime failed: {error}")))?;
+        .map_err(|error| Error::Failed(format!("starting a runtime failed: {error}")))
+}
+
+/// Runs this on a runtime of its own, to its end.
+pub(crate) fn run<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime = runtime()?;
     let result = runtime.block_on(work);
     // Threads that block are not waited for: what they hold is in the journal or nowhere.
     runtime.shutdown_background();
     result
+}
+
+/// Runs an engine on a data directory for as long as `work` takes, and leaves it checkpointed.
+pub(crate) fn with_engine<T>(
+    options: Options,
+    work: impl FnOnce(&Engine, &runtime::Handle) -> Result<T, Error>,
+) -> Result<T, Error> {
+    log("warn");
+    let runtime = runtime()?;
+    let engine = runtime.block_on(async {
+        let engine = start(options).await?;
+        engine.caught_up().await;
+        Ok::<_, Error>(engine)
+    })?;
+    let result = work(&engine, runtime.handle());
+    let drained = runtime.block_on(drain(&engine, DRAIN_MAX));
+    runtime.shutdown_background();
+    let result = result?;
+    drained.map(|()| result)
 }
 
 /// A data directory that must be there already: reading one that is not would make it.

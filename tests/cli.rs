@@ -118,7 +118,10 @@ fn lines_that_are_no_events_are_written_down_and_the_rest_is_taken() {
     let process = Process::start(&[]);
     process.wait_ready();
     let event = |id: &str| {
-        format!(r#"{{"specversion":"1.0","id":"{id}","source":"/s","type":"a.b.c.v1"}}"#)
+        let data = r#"{"user_id":"ada"}"#;
+        let kind = "com.example.identity.user.registered.v1";
+        let id = format!(r#""specversion":"1.0","id":"{id}","source":"/s","type":"{kind}""#);
+        format!(r#"{{{id},"data":{data}}}"#)
     };
     let file = process.scratch().join("events.ndjson");
     let text = [&event("1"), "nonsense", "", r#"{"id":"2"}"#, &event("3")].join("\n");

@@ -3,10 +3,15 @@
 
 use super::{Ended, Error};
 use crate::cli::{Feeding, Ingest};
-use crate::feed::{self, Item, Progress, Reject, Rejects, Unit, lines::Lines};
+use crate::feed::http::Server;
+use crate::feed::lines::Lines;
+use crate::feed::local::Local;
+use crate::feed::{self, Item, Progress, Reject, Rejects, Unit};
+use crate::process;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use topology::Options;
 
 /// How much of a file's beginning makes its producer's name.
 const NAMED_AFTER_BYTES: u64 = 4_096;
@@ -78,11 +83,18 @@ pub(super) fn send(
     }
     let options = feed::Options { producer, batch: arguments.batch as usize };
     let mut progress = Progress::new(input.unit);
-    if arguments.target.data.is_some() {
-        return Err(Error::Failed("feeding a data directory is not built in yet".into()));
-    }
-    let mut server = feed::http::Server::at(arguments.target.url());
-    let fed = feed::feed(input.items, &mut server, &options, &mut rejects, &mut progress);
+    let items = input.items;
+    let fed = match &arguments.target.data {
+        Some(data) => process::with_engine(Options::new(data), |engine, runtime| {
+            let mut local = Local { engine: engine.handle(), runtime: runtime.clone() };
+            Ok(feed::feed(items, &mut local, &options, &mut rejects, &mut progress)?)
+        }),
+        None => {
+            let mut server = Server::at(arguments.target.url());
+            feed::feed(items, &mut server, &options, &mut rejects, &mut progress)
+                .map_err(Error::from)
+        }
+    };
     // What was rejected up to a failure is worth keeping too.
     let (rejected, path) = rejects.finish()?;
     let summary = fed?;

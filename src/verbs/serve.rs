@@ -9,10 +9,19 @@ use crate::config::{Config, Demo};
 use crate::process::{self, signals::Signals};
 use std::io::Write as _;
 use std::net::SocketAddr;
+use state::frame::{Way, WayKind};
 use std::time::Duration;
+use std::time::Instant;
 use tokio::sync::watch;
+use topology::sources::campus::Campus;
+use topology::sources::paced::Paced;
 use topology::Engine;
+use topology::sources::Partition;
 use web::{Door, Limits, Options};
+
+/// The synthetic campus is the same in every process, and so goes on after a restart.
+const CAMPUS_SEED: u64 = 1;
+const CAMPUS_PARTITIONS: u32 = 4;
 
 pub(super) fn run(arguments: &Serve) -> Result<Ended, Error> {
     let (config, effective) = Config::load(arguments.config.clone(), arguments.flags())?;
@@ -90,8 +99,39 @@ async fn live(engine: &Engine, demo: Option<&Demo>) -> Result<(), Error> {
     }
 }
 
-/// Starts the synthetic campus.
-fn campus(_engine: &Engine, _demo: &Demo) {}
+/// Starts the synthetic campus: partitions that are read, decoded and journaled side by side.
+fn campus(engine: &Engine, demo: &Demo) {
+    let partitions = CAMPUS_PARTITIONS.min(demo.users).min(demo.events_per_second);
+    let began = Instant::now();
+    for partition in 0..partitions {
+        let share = |whole: u32| (whole + partition) / partitions;
+        let (users, courses) = (u64::from(demo.users), u64::from(demo.courses));
+        let campus = Campus::new(
+            CAMPUS_SEED,
+            users,
+            courses,
+            u64::from(partition),
+            u64::from(partitions),
+        );
+        let rate = u64::from(share(demo.events_per_second));
+        // A campus of another size is another one, and its numbers begin anew.
+        let way = format!("campus-{users}-{courses}-{partition}-of-{partitions}");
+        let partition = Partition {
+            name: format!("campus-{partition}"),
+            way: Way::new(WayKind::Producer, &way),
+            source: Box::new(Paced::new(campus, rate, Box::new(move || began.elapsed()))),
+            on_reject: Box::new(|reject| unreachable!("the campus says {reject:?}")),
+        };
+        engine.consume(partition, "campus");
+    }
+    tracing::info!(
+        events_per_second = demo.events_per_second,
+        users = demo.users,
+        courses = demo.courses,
+        partitions,
+        "the campus lives"
+    );
+}
 
 fn door_options(config: &Config) -> Options {
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
