@@ -65,7 +65,7 @@ fn bytes(bytes: u64) -> usize {
 /// Starts the product's engine.
 pub(crate) async fn start(options: Options) -> Result<Engine, Error> {
     let data = options.data.clone();
-    Engine::start(actors::KINDS, options, Arc::new(RealDisk), |_, _, _| Ok(topology::dispatcher::Sinks::new()))
+    Engine::start(actors::KINDS, options, Arc::new(RealDisk), topology::sinks::answering)
         .await
         .map_err(|error| Error::Failed(format!("opening {} failed: {error}", data.display())))
 }

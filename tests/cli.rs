@@ -7,11 +7,28 @@
 mod process;
 
 use process::{Process, bellwether};
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 /// What it said on standard error, in one line.
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).trim().to_owned()
+}
+
+/// What came of a call that must not go on for ever, as a server would that should not have started.
+fn ended(arguments: &[&str]) -> Output {
+    let child = bellwether().args(arguments).stderr(Stdio::piped()).spawn().unwrap();
+    let id = child.id().to_string();
+    let (done, waiting) = std::sync::mpsc::channel::<()>();
+    let guard = std::thread::spawn(move || {
+        if waiting.recv_timeout(Duration::from_secs(60)).is_err() {
+            Command::new("kill").args(["-KILL", &id]).status().unwrap();
+        }
+    });
+    let output = child.wait_with_output().unwrap();
+    done.send(()).ok();
+    guard.join().unwrap();
+    output
 }
 
 #[test]
@@ -100,14 +117,12 @@ fn completions_know_the_verbs() {
 fn a_port_or_a_data_directory_that_is_taken_is_said() {
     let mut process = Process::start(&[]);
     let data = process.data().display().to_string();
-    let held =
-        bellwether().args(["serve", "--listen", "127.0.0.1:0", "--data", &data]).output().unwrap();
+    let held = ended(&["serve", "--listen", "127.0.0.1:0", "--data", &data]);
     assert_eq!(held.status.code(), Some(1), "{}", said(&held));
     assert!(said(&held).contains("data"), "{}", said(&held));
     let other = process.scratch().join("other").display().to_string();
     let listen = process.url.trim_start_matches("http://").to_owned();
-    let taken =
-        bellwether().args(["serve", "--listen", &listen, "--data", &other]).output().unwrap();
+    let taken = ended(&["serve", "--listen", &listen, "--data", &other]);
     assert_eq!(taken.status.code(), Some(1), "{}", said(&taken));
     assert!(said(&taken).contains(&listen), "{}", said(&taken));
     assert!(process.terminate().success());

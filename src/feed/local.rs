@@ -31,7 +31,8 @@ impl Target for Local {
         };
         let events: Vec<_> = batch.iter().map(event).collect();
         loop {
-            let intake = Intake { producer: Some((producer.to_owned(), first)), events: events.clone() };
+            let intake =
+                Intake { producer: Some((producer.to_owned(), first)), events: events.clone() };
             match self.runtime.block_on(self.engine.intake(intake)) {
                 Ok(taken) => {
                     let refused = |(index, fault): (usize, Fault)| Refused {

@@ -84,16 +84,14 @@ pub(super) fn send(
     let options = feed::Options { producer, batch: arguments.batch as usize };
     let mut progress = Progress::new(input.unit);
     let items = input.items;
-    let fed = match &arguments.target.data {
-        Some(data) => process::with_engine(Options::new(data), |engine, runtime| {
+    let fed = if let Some(data) = &arguments.target.data {
+        process::with_engine(Options::new(data), |engine, runtime| {
             let mut local = Local { engine: engine.handle(), runtime: runtime.clone() };
             Ok(feed::feed(items, &mut local, &options, &mut rejects, &mut progress)?)
-        }),
-        None => {
-            let mut server = Server::at(arguments.target.url());
-            feed::feed(items, &mut server, &options, &mut rejects, &mut progress)
-                .map_err(Error::from)
-        }
+        })
+    } else {
+        let mut server = Server::at(arguments.target.url());
+        feed::feed(items, &mut server, &options, &mut rejects, &mut progress).map_err(Error::from)
     };
     // What was rejected up to a failure is worth keeping too.
     let (rejected, path) = rejects.finish()?;

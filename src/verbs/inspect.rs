@@ -3,17 +3,25 @@
 use super::{Ended, Error};
 use crate::cli::Inspect;
 use crate::feed::http::{Server, percent_encoded};
+use crate::process;
+use actors::Address;
 use serde_json::{Value, json};
 use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+use topology::api::ReadError;
+use topology::{Freshness, Options};
 
 /// The longest history the API gives in one page.
 const PAGE_MAX: u32 = 100;
+/// Much longer than a replay takes that has nothing else to do.
+const WAIT_MAX: Duration = Duration::from_secs(600);
 
 pub(super) fn run(arguments: &Inspect) -> Result<Ended, Error> {
-    if arguments.target.data.is_some() {
-        return Err(Error::Failed("reading a data directory is not built in yet".into()));
-    }
-    let shown = ask(&mut Server::at(arguments.target.url()), arguments)?;
+    let shown = match &arguments.target.data {
+        Some(data) => look(data, arguments)?,
+        None => ask(&mut Server::at(arguments.target.url()), arguments)?,
+    };
     let mut text = serde_json::to_string_pretty(&shown).expect("JSON values always serialize");
     text.push('\n');
     std::io::stdout().write_all(text.as_bytes())?;
@@ -24,10 +32,7 @@ fn ask(server: &mut Server, arguments: &Inspect) -> Result<Value, Error> {
     let (kind, key) = &arguments.address;
     let path = format!("/api/v1/entities/{}/{}", percent_encoded(kind), percent_encoded(key));
     let Some(entity) = server.get::<Value>(&path)? else {
-        return Err(Error::Failed(format!(
-            "{kind}/{key} is not known to {}: nothing was ever told to it",
-            arguments.target.url()
-        )));
+        return Err(unknown(arguments, arguments.target.url()));
     };
     let mut history = Vec::new();
     let mut cursor = String::new();
@@ -47,4 +52,36 @@ fn ask(server: &mut Server, arguments: &Inspect) -> Result<Value, Error> {
         "view": entity["data"],
         "history": history,
     }))
+}
+
+/// Looks into a data directory that no server holds.
+fn look(data: &Path, arguments: &Inspect) -> Result<Value, Error> {
+    process::existing(data)?;
+    let (kind, key) = &arguments.address;
+    // Nothing is carried out while somebody only looks.
+    let options = Options { sinks: false, ..Options::new(data) };
+    process::with_engine(options, |engine, runtime| {
+        let engine = engine.handle();
+        let place = data.display().to_string();
+        let kind_id = engine.kind(kind).ok_or_else(|| unknown(arguments, &place))?;
+        let inside = |error: ReadError| Error::Failed(format!("reading {kind}/{key}: {error}"));
+        let fresh = Freshness { at_least: Some(engine.durable_end()), wait_max: WAIT_MAX };
+        let view = runtime.block_on(engine.view(kind_id, key, fresh)).map_err(inside)?;
+        let Some(text) = view.value else { return Err(unknown(arguments, &place)) };
+        let limit = arguments.history as usize;
+        let address = Address::new(kind_id, key);
+        let history = engine.history(address, None, limit, fresh);
+        let history = runtime.block_on(history).map_err(inside)?.value.unwrap_or_default();
+        Ok(json!({
+            "address": format!("{kind}/{key}"),
+            "position": view.position,
+            "view": serde_json::from_slice::<Value>(&text).expect("views are JSON"),
+            "history": history,
+        }))
+    })
+}
+
+fn unknown(arguments: &Inspect, place: &str) -> Error {
+    let (kind, key) = &arguments.address;
+    Error::Failed(format!("{kind}/{key} is not known to {place}: nothing was ever told to it"))
 }

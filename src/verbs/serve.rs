@@ -7,16 +7,16 @@ use super::{Ended, Error};
 use crate::cli::Serve;
 use crate::config::{Config, Demo};
 use crate::process::{self, signals::Signals};
+use state::frame::{Way, WayKind};
 use std::io::Write as _;
 use std::net::SocketAddr;
-use state::frame::{Way, WayKind};
 use std::time::Duration;
 use std::time::Instant;
 use tokio::sync::watch;
-use topology::sources::campus::Campus;
-use topology::sources::paced::Paced;
 use topology::Engine;
 use topology::sources::Partition;
+use topology::sources::campus::Campus;
+use topology::sources::paced::Paced;
 use web::{Door, Limits, Options};
 
 /// The synthetic campus is the same in every process, and so goes on after a restart.
@@ -106,13 +106,8 @@ fn campus(engine: &Engine, demo: &Demo) {
     for partition in 0..partitions {
         let share = |whole: u32| (whole + partition) / partitions;
         let (users, courses) = (u64::from(demo.users), u64::from(demo.courses));
-        let campus = Campus::new(
-            CAMPUS_SEED,
-            users,
-            courses,
-            u64::from(partition),
-            u64::from(partitions),
-        );
+        let campus =
+            Campus::new(CAMPUS_SEED, users, courses, u64::from(partition), u64::from(partitions));
         let rate = u64::from(share(demo.events_per_second));
         // A campus of another size is another one, and its numbers begin anew.
         let way = format!("campus-{users}-{courses}-{partition}-of-{partitions}");
