@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::segment::Place;
 
-const PIECE_BYTES: usize = 256 << 10;
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Why a walk does not go on.
 #[derive(Debug)]

@@ -80,3 +80,34 @@ fn a_failed_read_is_told_and_does_no_harm() {
     assert!(matches!(journal.reader().read(0, 1), Err(Error::Io { .. })));
     assert!(journal.reader().read(0, 1).is_ok());
 }
+
+#[test]
+fn a_crash_while_segments_are_removed_leaves_no_hole_and_no_id_forgotten() {
+    let disk = FaultyDisk::new(7);
+    let mut told = Told::default();
+    let mut journal = opened(&disk);
+    History::new(7).run(&mut journal, 300, &mut told);
+    for _ in 0..2 {
+        journal.save_origins().unwrap();
+    }
+    drop(journal);
+    let (journal, before) = open(&disk).unwrap();
+    assert!(before.ids > 50, "{} ids", before.ids);
+    let (frames, end) = (read_all(&journal.reader(), 0, 20_000), journal.next());
+    drop(journal);
+    for writes in 0.. {
+        let disk = disk.copy();
+        disk.crash_after(writes);
+        let dropped = open(&disk).is_ok_and(|(mut journal, _)| journal.drop_below(end).is_ok());
+        let (journal, report) = open(&disk.crash()).unwrap();
+        assert_eq!((report.next, report.ids), (end, before.ids), "crash after {writes}");
+        let first = journal.reader().first();
+        let left = read_all(&journal.reader(), first, 20_000);
+        let expected = frames.iter().filter(|frame| frame.base() >= first);
+        assert!(left.iter().map(|f| f.bytes()).eq(expected.map(|f| f.bytes())), "after {writes}");
+        if dropped {
+            assert!(first > end / 2 && writes > 20, "first {first} of {end}, {writes} changes");
+            break;
+        }
+    }
+}
