@@ -95,6 +95,8 @@ impl Worker {
         let marks = spec.marks.of(&spec.shards);
         let floor = Floor::open(ground, &marks)?;
         let cursor = floor.replay_from();
+        // What the store covers counts as applied: there may be nothing to replay.
+        spec.link.applied(cursor, &floor);
         let (sender, control) = mpsc::unbounded_channel();
         spec.link.reconnect(sender);
         let durable = spec.writer.durable();

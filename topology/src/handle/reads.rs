@@ -91,6 +91,8 @@ impl Inner {
         let shard = self.shard_of(&address);
         let link = self.worker_of(shard);
         let position = self.wait(link, fresh).await?;
+        // Looked at first: what recovery wakes between the looks below would else be "not found".
+        let caught_up = link.is_open();
         let mut question = Some(question);
         // A resident that is put to rest between the look-up and the look gives the question back.
         while let Some(resident) = self.directory.get(&address).map(|found| found.clone()) {
@@ -104,6 +106,8 @@ impl Inner {
                 let _ = answer_sender.send(ask_live(life, floor, asked));
             })));
             match answer.await {
+                // It may have entered the directory, and not have been told anything yet.
+                Ok(None) if !caught_up => return Err(not_caught_up()),
                 Ok(value) => return Ok(Read { value, position }),
                 Err(_) => question = back.await.ok(),
             }
@@ -114,8 +118,8 @@ impl Inner {
         }
         let asked = question.expect("asked nobody yet");
         let value = self.ask_at_rest(shard, &address, asked)?;
-        if value.is_none() && !link.is_open() {
-            return Err(ReadError::NotYet("recovery has not caught up".into()));
+        if value.is_none() && !caught_up {
+            return Err(not_caught_up());
         }
         Ok(Read { value, position })
     }
@@ -152,6 +156,7 @@ impl Inner {
         let shard = self.shard_of(address);
         let link = self.worker_of(shard);
         let position = self.wait(link, fresh).await?;
+        let caught_up = link.is_open();
         if let Some(resident) = self.directory.get(address).map(|found| found.clone()) {
             let (sender, answer) = tokio::sync::oneshot::channel();
             resident.do_send(Look(Box::new(move |life, floor| {
@@ -162,8 +167,8 @@ impl Inner {
             }
         }
         let value = self.trail_at_rest(shard, address)?;
-        if value.is_none() && !link.is_open() {
-            return Err(ReadError::NotYet("recovery has not caught up".into()));
+        if value.is_none() && !caught_up {
+            return Err(not_caught_up());
         }
         Ok(Read { value, position })
     }
@@ -261,6 +266,10 @@ fn trail_of_life(life: &Life, floor: &ResidentFloor) -> Result<Vec<Position>, li
     }
     positions.extend(young);
     Ok(positions)
+}
+
+fn not_caught_up() -> ReadError {
+    ReadError::NotYet("recovery has not caught up".into())
 }
 
 /// Something of ours failed: the log says what, the caller only that.
