@@ -10,13 +10,15 @@ use crate::process::{self, signals::Signals};
 use state::frame::{Way, WayKind};
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::time::Instant;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use topology::Engine;
 use topology::sources::Partition;
 use topology::sources::campus::Campus;
 use topology::sources::paced::Paced;
+use topology::tree::{Child, Run, Start, Work};
 use web::{Door, Limits, Options};
 
 /// The synthetic campus is the same in every process, and so goes on after a restart.
@@ -45,11 +47,7 @@ async fn serve(config: &Config) -> Result<Ended, Error> {
         }
     };
     greet(config, door.address())?;
-    let (close, mut closed) = watch::channel(());
-    let serving = tokio::spawn(door.serve(async move {
-        // An error means that the sender is gone, which is to say the same.
-        closed.changed().await.ok();
-    }));
+    let (close, drained) = open(&engine, door, door_options(config));
     let ended = tokio::select! {
         ended = live(&engine, config.demo.as_ref()) => ended,
         signal = signals.next() => {
@@ -61,9 +59,9 @@ async fn serve(config: &Config) -> Result<Ended, Error> {
     tokio::select! {
         drained = async {
             close.send(()).ok();
-            let drained = serving.await.map_err(|e| Error::Failed(format!("the door failed: {e}")))?;
-            if drained.cut_off > 0 {
-                tracing::warn!(connections = drained.cut_off, "connections were cut off");
+            let cut_off = drained.await.unwrap_or(0);
+            if cut_off > 0 {
+                tracing::warn!(connections = cut_off, "connections were cut off");
             }
             process::drain(&engine, config.drain).await
         } => drained?,
@@ -76,6 +74,42 @@ async fn serve(config: &Config) -> Result<Ended, Error> {
     }
     tracing::info!("stopped");
     Ok(Ended::Done)
+}
+
+/// Puts the door under the tree: should it ever fail, it is opened again where it was. Gives what closes it, and what tells
+/// how many connections were cut off then.
+fn open(
+    engine: &Engine,
+    door: Door,
+    options: Options,
+) -> (watch::Sender<()>, oneshot::Receiver<usize>) {
+    let (close, closed) = watch::channel(());
+    let (tell, drained) = oneshot::channel();
+    let options = Options { listen: door.address(), ..options };
+    let first = Mutex::new(Some((door, tell)));
+    let handle = engine.handle();
+    let start = move || {
+        let first = first.lock().expect("nobody panics while taking").take();
+        let (handle, options, mut closed) = (handle.clone(), options.clone(), closed.clone());
+        let serving = async move {
+            let (door, tell) = match first {
+                Some((door, tell)) => (door, Some(tell)),
+                None => (Door::bind(options, handle).await.map_err(|e| e.to_string())?, None),
+            };
+            let drained = door.serve(async move {
+                // An error means that the sender is gone, which is to say the same.
+                closed.changed().await.ok();
+            });
+            let cut_off = drained.await.cut_off;
+            // Nobody waits for it unless the process is stopping.
+            let _ = tell.map(|tell| tell.send(cut_off));
+            Ok(())
+        };
+        Box::pin(serving) as Run
+    };
+    let start = Start::Shared(Arc::new(start));
+    engine.tree().add(Child { name: "door".to_owned(), work: Work::Finite, start });
+    (close, drained)
 }
 
 /// Lives until the supervision tree gives up.
