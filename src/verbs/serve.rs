@@ -90,7 +90,7 @@ fn open(
     let handle = engine.handle();
     let start = move || {
         let first = first.lock().expect("nobody panics while taking").take();
-        let (handle, options, mut closed) = (handle.clone(), options.clone(), closed.clone());
+        let (handle, mut closed) = (handle.clone(), closed.clone());
         let serving = async move {
             let (door, tell) = match first {
                 Some((door, tell)) => (door, Some(tell)),
