@@ -98,7 +98,7 @@ fn every_block_of_the_tour_does_what_the_readme_says() {
     assert_eq!(arguments.next(), Some("serve"));
     let mut process = Process::start(&arguments.collect::<Vec<_>>());
     process.wait_ready();
-    let binary = format!("{} ", env!("CARGO_BIN_EXE_bellwether"));
+    let binary = format!("{} ", process::binary());
     let mut script = String::from("set -euo pipefail\n");
     for block in rest {
         let here = block.script.replace(URL, &process.url).replace(CARGO_RUN, &binary);

@@ -21,9 +21,16 @@ pub(crate) fn long_tests() -> bool {
     std::env::var_os("BELLWETHER_LONG_TESTS").is_some()
 }
 
+/// Where the binary under test is: the one that cargo has built beside the tests, unless another is named (`.ci/run` names the
+/// release build, so that the tests themselves need not be built twice).
+pub(crate) fn binary() -> String {
+    let named = std::env::var("BELLWETHER_BINARY");
+    named.unwrap_or_else(|_| env!("CARGO_BIN_EXE_bellwether").to_owned())
+}
+
 /// The binary under test.
 pub(crate) fn bellwether() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bellwether"));
+    let mut command = Command::new(binary());
     for (variable, _) in std::env::vars_os() {
         if variable.to_string_lossy().starts_with("BELLWETHER_") {
             command.env_remove(variable);
