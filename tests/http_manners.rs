@@ -169,6 +169,100 @@ fn bodies_are_capped_and_batches_may_be_larger() {
     assert_eq!(http.raw(&chunked).expect(413).code(), "too-large");
 }
 
+/// Numbers that look random and come from a seed: splitmix64.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        ((mixed ^ (mixed >> 27)) % end as u64) as usize
+    }
+
+    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.below(of.len())]
+    }
+}
+
+/// Well-formed as HTTP, and otherwise put together by chance.
+fn any_request(chance: &mut Chance) -> Vec<u8> {
+    let paths = [
+        "/api/v1/events",
+        "/api/v1/payments",
+        "/api/v1/payments/p/capture",
+        "/api/v1/courses",
+        "/api/v1/users/u/inbox",
+        "/api/v1/users/u/inbox/read-all",
+        "/api/v1/entities/payment/p",
+        "/api/v1/users/u/inbox/0-0/read",
+        "/api/v1/courses/c/report/series",
+        "/api/v1/producers/x",
+        "/api/v1/ops/dead-letters/x/retry",
+        "/%",
+        "//",
+        "/api/v1/users/%00/inbox",
+        "/*",
+    ];
+    let queries =
+        ["", "?", "?&&=", "?limit=9&limit=9", "?at_least=0&cursor=0", "?metric=x", "?a=%ff"];
+    let headers = [
+        "content-type: application/json",
+        "content-type: application/cloudevents+json",
+        "content-type: application/cloudevents-batch+json",
+        "content-type: ;;",
+        "ce-id: %ff",
+        "ce-specversion: 1.0",
+        "idempotency-key: k",
+        "bellwether-sequence: 99999999999999999999",
+        "bellwether-producer: p",
+        "bellwether-sequence: 0",
+        "x-request-id: \u{7f}",
+        "ce-time: now",
+    ];
+    let bodies = [
+        "",
+        "{}",
+        "[]",
+        "[[[[",
+        "null",
+        "{\"specversion\":\"1.0\"}",
+        "[null,1,{}]",
+        "\u{0}",
+        "{\"amount\":1e400}",
+        "{\"user_id\":\"u\",\"amount\":1,\"currency\":\"EUR\"}",
+        "{\"eventId\":1,\"eventType\":[],\"metadata\":7}",
+        "\"\\ud800\"",
+    ];
+    let method = chance.one(&["GET", "POST", "POST", "POST", "PUT", "HEAD", "OPTIONS"]);
+    let mut text =
+        format!("{method} {}{} HTTP/1.1\r\nhost: x\r\n", chance.one(&paths), chance.one(&queries));
+    for _ in 0..chance.below(5) {
+        text += &format!("{}\r\n", chance.one(&headers));
+    }
+    let mut body = chance.one(&bodies).as_bytes().to_vec();
+    if chance.below(4) == 0 && !body.is_empty() {
+        let at = chance.below(body.len());
+        body[at] = chance.below(256) as u8;
+    }
+    text += &format!("connection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    [text.into_bytes(), body].concat()
+}
+
+#[test]
+fn whatever_is_asked_nothing_of_ours_fails() {
+    let (_process, http) = start();
+    for seed in 0..600 {
+        let request = any_request(&mut Chance(seed));
+        let answer = http.raw(&request);
+        let what = format!("seed {seed}: {}\n{}", String::from_utf8_lossy(&request), answer.text);
+        assert!(answer.status < 500, "{what}");
+        if answer.status >= 400 && answer.headers.contains_key("x-request-id") {
+            assert_eq!(answer.header("content-type"), "application/problem+json", "{what}");
+        }
+    }
+    http.get("/health/live").expect(200);
+}
+
 #[test]
 fn a_request_id_comes_back_and_heads_have_no_body() {
     let (_process, http) = start();

@@ -175,3 +175,43 @@ fn a_history_says_what_happened_and_why_oldest_first() {
     let records = http.get(&format!("/api/v1/entities/payment/{id}/history")).expect(200);
     assert_eq!(records.data().as_array().unwrap().last().unwrap()["tag"], "command");
 }
+
+#[test]
+fn a_key_sent_many_times_at_once_creates_and_captures_once() {
+    let (_process, http) = start();
+    let at_once = |command: &(dyn Fn(&Http) -> Answer + Sync)| -> Vec<Answer> {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(|| command(&http))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    };
+    let first_ones = |answers: &[Answer]| {
+        answers.iter().filter(|answer| answer.header("idempotent-replayed").is_empty()).count()
+    };
+    let created = at_once(&|http| create(http, "order-1", &json!({})));
+    assert!(created.iter().all(|answer| answer.status == 201), "{created:?}");
+    assert_eq!(first_ones(&created), 1);
+    let path = created[0].header("location");
+    assert!(created.iter().all(|answer| answer.header("location") == path));
+    settled(&http, path);
+    let part = json!({"amount": 1000});
+    let key = [("idempotency-key", "c-1")];
+    let captured = at_once(&|http| http.post(&format!("{path}/capture"), &key, &part));
+    assert!(captured.iter().all(|answer| answer.status == 200), "{captured:?}");
+    assert_eq!(first_ones(&captured), 1);
+    assert_eq!(settled(&http, path)["captured"], 1000);
+}
+
+#[test]
+fn what_was_answered_is_never_taken_back_by_a_later_read() {
+    let (_process, http) = start();
+    let mut last = 0;
+    for number in 0..20 {
+        let created = create(&http, &format!("order-{number}"), &json!({"confirm": false}));
+        let path = created.clone().expect(201).header("location").to_owned();
+        let read = http.get(&path).expect(200);
+        let (first, second) = (created.position(), read.position());
+        assert!(last < first && first <= second, "{last}, then {first}, then {second}");
+        last = second;
+    }
+}
