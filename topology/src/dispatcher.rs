@@ -8,6 +8,7 @@ use crate::writer::{Submission, Writer, wall_clock};
 use actors::{Answer, EffectId, KindId, codec, deadletter};
 use state::frame::{Draft, Mark, RecordHead, Way};
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -93,7 +94,7 @@ impl Dispatcher {
         for (id, sink, came) in carried {
             crate::metrics::carried(&sink, outcome(&came));
             if let Some(told) = core.came(wall_clock(), id, came) {
-                self.put_answer(&mut draft, &told);
+                put_answer(self.kinds, &mut draft, &told);
             }
         }
         if draft.records() == 0 {
@@ -102,31 +103,40 @@ impl Dispatcher {
         let submitted = self.writer.submit(Submission { draft, waiter: None, reply: None });
         submitted.map_err(|error| error.to_string())
     }
+}
 
-    fn put_answer(&self, draft: &mut Draft, told: &Told) {
-        let answer = match &told.word {
-            Word::Definite(bytes) => Answer::Definite(bytes.clone()),
-            Word::Unknown => Answer::Unknown,
-            Word::Refused(reason) => {
-                put_letter(draft, told, reason);
-                Answer::Refused(reason.clone())
-            }
-        };
-        let event = self
-            .kinds
-            .get(told.address.kind)
-            .and_then(|kind| kind.answered(&told.delivery, &answer));
-        let Some(event) = event else {
+/// Adds to a draft what tells an entity what came of its delivery.
+pub fn put_answer(kinds: Kinds, draft: &mut Draft, told: &Told) {
+    let answer = match &told.word {
+        Word::Definite(bytes) => Answer::Definite(bytes.clone()),
+        Word::Unknown => Answer::Unknown,
+        Word::Refused(reason) => {
+            put_letter(draft, told, reason);
+            Answer::Refused(reason.clone())
+        }
+    };
+    let event = match in_its_words(kinds, told, &answer) {
+        Some(event) => event,
+        None if !told.last() => return,
+        None => {
+            // The entry must end: a record that says nothing is judged, and there is a letter to look at.
             tracing::error!(id = %told.id, "a kind has no words for an answer it asked for");
-            return;
-        };
-        let mut prefix = Vec::new();
-        put_effect_id(told.id, &mut prefix);
-        prefix.push(u8::from(told.last()));
-        draft.begin_group(Mark::None);
-        let head = RecordHead { tag: tag::ANSWERED, kind: told.address.kind, depth: 0 };
-        draft.push_parts(head, &told.address.key, &[&prefix, &event]);
-    }
+            Vec::new()
+        }
+    };
+    let mut prefix = Vec::new();
+    put_effect_id(told.id, &mut prefix);
+    prefix.push(u8::from(told.last()));
+    draft.begin_group(Mark::None);
+    let head = RecordHead { tag: tag::ANSWERED, kind: told.address.kind, depth: 0 };
+    draft.push_parts(head, &told.address.key, &[&prefix, &event]);
+}
+
+/// The event by which the entity is told; none if its kind has no word for it, or panics looking for one.
+fn in_its_words(kinds: Kinds, told: &Told, answer: &Answer) -> Option<Vec<u8>> {
+    let kind = kinds.get(told.address.kind)?;
+    let asked = AssertUnwindSafe(|| kind.answered(&told.delivery, answer));
+    std::panic::catch_unwind(asked).ok()?
 }
 
 /// A delivery that will never happen is a dead letter beside what its entity is told.

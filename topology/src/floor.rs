@@ -11,20 +11,19 @@ mod causes;
 mod turn;
 
 pub use capture::{Captured, Evicted};
-pub use causes::Publisher;
+pub use causes::{DEPTH_MAX, Publisher};
 
 use crate::fresh::AllFresh;
 use crate::kinds::Kinds;
 use crate::life::{Caused, Error, Life, Rest};
 use crate::pending::{Pending, from_stored};
 use crate::waiters::Waiters;
-use crate::writing::Writing;
 use actors::{Address, Effects, Key, KindId, Position, Timestamp, address_hash, codec};
 use hashbrown::HashTable;
-use state::frame::Frame;
+use state::frame::{Frame, Record};
 use state::{journal, row, store};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -36,7 +35,7 @@ pub struct Floor<S> {
     journal: journal::Reader,
     fresh: Arc<AllFresh>,
     waiters: Arc<Waiters>,
-    writing: Arc<Writing>,
+    judged: Arc<BTreeSet<Position>>,
     shards: RefCell<BTreeMap<u16, Shard<S>>>,
     batch: RefCell<Batch>,
     fx: RefCell<Effects>,
@@ -118,25 +117,19 @@ pub struct Ground {
     pub fresh: Arc<AllFresh>,
     /// Who waits for answers.
     pub waiters: Arc<Waiters>,
-    /// Which shards are on their way to the store.
-    pub writing: Arc<Writing>,
+    /// The records that were judged before this process began.
+    pub judged: Arc<BTreeSet<Position>>,
 }
 
 /// A shard of the store, as its lives see it.
 pub(crate) struct ShardAtRest<'a> {
     pub(crate) store: &'a store::Reader,
-    pub(crate) writing: &'a Writing,
     pub(crate) shard: u16,
 }
 
 impl Rest for ShardAtRest<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         self.store.get(self.shard, key).map_err(|error| Error::Rest(error.to_string()))
-    }
-
-    fn wait_until_written(&self) -> Result<(), Error> {
-        self.writing.wait(self.shard);
-        Ok(())
     }
 }
 
@@ -166,7 +159,7 @@ impl<S: Clone> Floor<S> {
             journal: ground.journal,
             fresh: ground.fresh,
             waiters: ground.waiters,
-            writing: ground.writing,
+            judged: ground.judged,
             shards: RefCell::new(opened),
             batch: RefCell::default(),
             fx: RefCell::new(Effects::new(Timestamp(0), 0)),
@@ -236,8 +229,7 @@ impl<S: Clone> Floor<S> {
                 let item = u32::try_from(batch.items.len()).expect("a batch is bounded in bytes");
                 let (frame, record_index) = (frame_index as u32, record_index as u32);
                 batch.items.push(Item { frame, record: record_index, next: NONE });
-                let slot =
-                    self.slot((shard, number), hash, (record.kind, record.key), &mut seat)?;
+                let slot = self.slot((shard, number), hash, &record, &mut seat)?;
                 if slot.last_batch == self.batch_number.get() && slot.last_item != NONE {
                     batch.items[slot.last_item as usize].next = item;
                 } else {
@@ -258,13 +250,14 @@ impl<S: Clone> Floor<S> {
         &self,
         (shard, number): (&'a mut Shard<S>, u16),
         hash: u64,
-        (kind, name): (KindId, &str),
+        record: &Record<'_>,
         seat: &mut impl FnMut(&Rc<RefCell<Life>>) -> S,
     ) -> Result<&'a mut Slot<S>, Error> {
+        let (kind, name) = (record.kind, record.key);
         let same = |slot: &Slot<S>| slot.hash == hash && slot.kind == kind && slot.key == name;
         // A look-up and an insertion, because the borrow checker cannot see that a found slot ends the first.
         if shard.lives.find(hash, same).is_none() {
-            let life = self.wake(shard, number, Address::new(kind, name))?;
+            let life = self.wake(shard, number, record)?;
             let life = Rc::new(RefCell::new(life));
             self.residents.set(self.residents.get() + 1);
             let slot = Slot {
@@ -282,8 +275,9 @@ impl<S: Clone> Floor<S> {
         Ok(shard.lives.find_mut(hash, same).expect("found or just inserted"))
     }
 
-    fn wake(&self, shard: &mut Shard<S>, number: u16, address: Address) -> Result<Life, Error> {
-        let rest = ShardAtRest { store: &self.store, writing: &self.writing, shard: number };
+    fn wake(&self, shard: &mut Shard<S>, number: u16, record: &Record<'_>) -> Result<Life, Error> {
+        let address = Address::new(record.kind, record.key);
+        let rest = ShardAtRest { store: &self.store, shard: number };
         let row = row::key::row(address.kind, &address.key);
         let known = self.store.may_contain(number, &row);
         let life = if known {
@@ -291,8 +285,11 @@ impl<S: Clone> Floor<S> {
         } else {
             Life::new(address, &self.kinds)?
         };
+        // A replay may meet a row that is newer than the shard's count: at the entity's first record it is counted.
+        if life.is_unborn() || life.created() == record.position {
+            *shard.entities.entry(record.kind.0).or_default() += 1;
+        }
         if life.is_unborn() {
-            *shard.entities.entry(life.address().kind.0).or_default() += 1;
             let address = life.address();
             self.fresh.shard(number).born(address.kind, &address.key);
         }

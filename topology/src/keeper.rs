@@ -4,17 +4,13 @@
 //! A store that fails is fatal to the process: the next start moves it aside if it is damaged and rebuilds it.
 
 use crate::floor::Captured;
-use crate::worker::Marks;
-use crate::writing::Writing;
+use crate::worker::{Generations, Marks};
 use actors::Position;
+use state::image;
 use state::store::{Checkpoint, Error, Store};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
-
-/// How long a checkpoint that the disk refused waits before it is tried again.
-const DISK_PAUSE: Duration = Duration::from_secs(1);
+use std::time::Instant;
 
 /// How many of a worker's effect drafts are durable. The writer counts them up, the keeper waits for them.
 #[derive(Debug, Default)]
@@ -49,8 +45,8 @@ pub struct HandOver {
     /// What to write.
     pub captured: Captured,
     /// The worker's generation at work, and the one that hands this over: an older one's is refused.
-    pub generation: (Arc<AtomicU64>, u64),
-    /// The journal's durable end when it was captured: at least every position in it.
+    pub generation: (Arc<Generations>, u64),
+    /// At least every position in it.
     pub ceiling: Position,
     /// It may be written once so many of the worker's effect drafts are durable.
     pub after: (Arc<EffectsDurable>, u64),
@@ -93,16 +89,15 @@ impl Keeper {
 pub struct Loop {
     store: Store,
     receiver: Receiver<Message>,
-    writing: Arc<Writing>,
     marks: Arc<Marks>,
     /// Shards of the round that are not durable yet.
     staged: Vec<(u16, Position, Vec<u8>)>,
 }
 
 /// A keeper for this store, and its thread's side, to be [`Loop::run`].
-pub fn keeper(store: Store, writing: Arc<Writing>, marks: Arc<Marks>) -> (Keeper, Loop) {
+pub fn keeper(store: Store, marks: Arc<Marks>) -> (Keeper, Loop) {
     let (sender, receiver) = channel();
-    (Keeper { sender }, Loop { store, receiver, writing, marks, staged: Vec::new() })
+    (Keeper { sender }, Loop { store, receiver, marks, staged: Vec::new() })
 }
 
 impl Loop {
@@ -119,22 +114,18 @@ impl Loop {
         let (effects, wanted) = &hand_over.after;
         effects.wait_for(*wanted);
         let Captured { shard, writes, replay_from, note } = hand_over.captured;
-        let (at_work, own) = &hand_over.generation;
-        if at_work.load(Ordering::Acquire) != *own {
-            self.writing.end(shard);
-            return Ok(());
-        }
+        let (generations, own) = &hand_over.generation;
+        // No new generation begins while this one's shard is moved: it reads the store either before or after.
+        let Some(at_work) = generations.hold(*own) else { return Ok(()) };
         self.staged.push((shard, replay_from, note.clone()));
-        let mut writes = writes;
-        self.patiently(|store| {
-            // What is in memory after a failure is tried again from there.
-            let (writes, note) = (std::mem::take(&mut writes), note.clone());
-            let ceiling = hand_over.ceiling;
-            store.stage(Checkpoint { shard, writes, replay_from, note, ceiling })
-        })?;
-        self.writing.end(shard);
+        let checkpoint =
+            Checkpoint { shard, writes, replay_from, note, ceiling: hand_over.ceiling };
+        let staged = self.store.stage(checkpoint);
+        drop(at_work);
+        self.bear(staged)?;
         if hand_over.last {
-            self.patiently(|store| store.commit().map(drop))?;
+            let committed = self.store.commit().map(drop);
+            self.bear(committed)?;
             for (shard, replay_from, note) in self.staged.drain(..) {
                 self.marks.set(shard, replay_from, note);
             }
@@ -144,19 +135,16 @@ impl Loop {
         Ok(())
     }
 
-    /// Tries again while the disk refuses: it may be full, and have room again. Nothing is lost meanwhile, the journal grows.
-    fn patiently(
-        &mut self,
-        mut attempt: impl FnMut(&mut Store) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        loop {
-            match attempt(&mut self.store) {
-                Err(error @ Error::Disk { .. }) => {
-                    tracing::warn!(%error, "a checkpoint failed and is tried again");
-                    std::thread::sleep(DISK_PAUSE);
-                }
-                result => return result,
+    /// A disk that refuses may be full, and have room in a later round. Until then what was handed over can be read from
+    /// the store's memory, none of this round counts, and the journal grows.
+    fn bear(&mut self, result: Result<(), Error>) -> Result<(), Error> {
+        match result {
+            Err(error @ (Error::Disk { .. } | Error::Image(image::Error::Disk { .. }))) => {
+                tracing::warn!(%error, "a checkpoint failed; the next round tries again");
+                self.staged.clear();
+                Ok(())
             }
+            result => result,
         }
     }
 }

@@ -21,13 +21,13 @@ pub mod options;
 pub mod pending;
 pub mod record;
 pub mod resident;
+pub mod simulation;
 pub mod sinks;
 pub mod sources;
 pub mod tree;
 pub mod waiters;
 pub mod worker;
 pub mod writer;
-pub mod writing;
 
 pub use consumer::{Consumed, Consumer};
 pub use engine::{Engine, Error, Opened};

@@ -14,6 +14,7 @@ use crate::kinds::Kinds;
 use crate::pending::Pending;
 use actors::{Address, Effect, EffectId, Effects, Mind, Outcome, Position, Tags, Timestamp, codec};
 use state::row::{self, Trail};
+use std::collections::BTreeSet;
 
 /// Why a life cannot go on: the store could not be read, or holds what no life can come from.
 #[derive(Debug, thiserror::Error)]
@@ -41,14 +42,15 @@ pub enum Error {
 pub trait Rest {
     /// The stored bytes under a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
-    /// Waits until what was handed over last can be read, or fails.
-    fn wait_until_written(&self) -> Result<(), Error>;
 }
 
 /// What surrounds a life while it applies records: everything it may look at or hand over to.
 pub struct Around<'a> {
     /// The kinds.
     pub kinds: &'a Kinds,
+    /// Records that were judged before this process began: they stay judged, whatever its code
+    /// would make of them.
+    pub judged: &'a BTreeSet<Position>,
     /// Its shard, at rest.
     pub rest: &'a dyn Rest,
     /// Its shard's timers and deliveries.
@@ -121,9 +123,10 @@ pub struct Life {
     /// Pending entries that began or ended since it was last handed to the store.
     changes: Vec<Change>,
     answers: Option<Box<Answers>>,
-    /// The position at which it was last handed over.
-    handed_over: Position,
-    /// Pages that were handed over but may not be readable at rest yet, by stored key.
+    /// Those of its records since it was last handed over that were not folded: repeats, what came
+    /// too late, and what was judged.
+    unfolded: Vec<Position>,
+    /// Row and pages that were handed over but may not be readable at rest yet, by stored key.
     unsettled: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -167,6 +170,11 @@ impl Life {
     /// Its mind, to be asked.
     pub fn mind(&self) -> &dyn Mind {
         &*self.mind
+    }
+
+    /// The position of its first record.
+    pub fn created(&self) -> Position {
+        self.created
     }
 
     /// Its look-up words now.

@@ -4,8 +4,10 @@
 //! for them, in the same batch as its row, and stand here for the timekeeper and the dispatcher. An id that is not here has
 //! ended, and whatever comes for it is ignored.
 
+use crate::record::{put_effect_id, tag};
 use actors::{Address, Delivery, EffectId, Timestamp, codec};
 use hashbrown::HashMap;
+use state::frame::{Draft, Mark, RecordHead};
 use state::row::key;
 use std::collections::BTreeSet;
 
@@ -101,6 +103,13 @@ impl Pending {
         taken
     }
 
+    /// Deliveries are to be given out once more: the dispatcher has begun anew and knows of none.
+    pub fn offer_again(&mut self) {
+        let all = self.entries.iter();
+        let waiting = all.filter(|(_, entry)| matches!(entry.what, What::Delivery(_)));
+        self.deliveries = waiting.map(|(id, _)| *id).collect();
+    }
+
     /// When the next timer is due that nobody has taken.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.timers.first().map(|(due, _)| *due)
@@ -110,6 +119,16 @@ impl Pending {
     pub fn counts(&self) -> (u64, u64) {
         (self.entries.len() as u64 - self.delivery_count, self.delivery_count)
     }
+}
+
+/// Adds to a draft that a timer is due.
+pub fn put_fired(draft: &mut Draft, id: EffectId, entry: &Entry) {
+    let What::Timer(event) = &entry.what else { return };
+    let mut prefix = Vec::new();
+    put_effect_id(id, &mut prefix);
+    draft.begin_group(Mark::None);
+    let head = RecordHead { tag: tag::FIRED, kind: entry.address.kind, depth: 0 };
+    draft.push_parts(head, &entry.address.key, &[&prefix, event]);
 }
 
 /// The stored key of an entry.

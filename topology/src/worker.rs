@@ -6,7 +6,7 @@
 mod rounds;
 mod status;
 
-pub use status::{Control, Link, Marks, WorkerState};
+pub use status::{Control, Generations, Link, Marks, WorkerState};
 
 use crate::floor::{Floor, Ground, Publisher};
 use crate::keeper::{EffectsDurable, Keeper};
@@ -224,7 +224,7 @@ impl Worker {
                     entities: floor.entities(),
                 });
             }
-            Control::Checkpoint(done) => self.rounds.start(floor, Some(done)),
+            Control::Checkpoint(done) => self.rounds.start(Some(done)),
             Control::Drain => self.rounds.drain(),
         }
         Ok(())
@@ -247,17 +247,20 @@ impl Worker {
 
     fn checkpoint_if_due(&mut self) -> Result<(), Error> {
         let floor = &self.home.0;
-        if self.cursor < self.recovery_end && !self.rounds.replay_is_long() {
+        // A short replay is not interrupted; a round that was begun goes on.
+        let begin = self.cursor >= self.recovery_end || self.rounds.replay_is_long();
+        if begin {
+            self.rounds.start_if_due();
+        } else if !self.rounds.is_running() {
             return Ok(());
         }
-        self.rounds.start_if_due(floor);
-        let Some(shard) = self.rounds.next_shard(floor) else { return Ok(()) };
+        let Some(shard) = self.rounds.next_shard() else { return Ok(()) };
         let captured = floor.capture(shard, self.cursor);
         let (link, generation) = (self.spec.link.clone(), self.generation);
         let hand_over = crate::keeper::HandOver {
             captured,
-            generation: (link.generation(), generation),
-            ceiling: *self.durable.borrow(),
+            generation: (link.generations().clone(), generation),
+            ceiling: self.cursor,
             after: (self.effects.clone(), self.effects_submitted),
             last: self.rounds.is_last(),
             done: Box::new(move |shard, replay_from| {

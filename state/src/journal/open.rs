@@ -233,8 +233,7 @@ fn window(
     }
     let mut window = Window::new(options.ids_max, options.ids_window_ms);
     for (id, ms) in older.iter().rev().chain(&scan.ids).flat_map(SegmentIds::iter) {
-        // The same id twice is an id that came again after it had been forgotten.
-        let _ = window.insert(id, ms);
+        window.remember(id, ms);
     }
     opened.ids = window.len();
     Ok((window, orphans))

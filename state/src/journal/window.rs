@@ -5,8 +5,8 @@
 //! in the order they came, and an open-addressed table of places in that ring. The memory is taken
 //! once and touched as it is needed.
 //!
-//! The invariant: every hash in the ring has exactly one slot that leads to it, and no other slot
-//! is taken.
+//! The invariant: every hash in the ring has exactly one slot, which leads to its newest place, and
+//! no other slot is taken.
 
 use std::collections::VecDeque;
 
@@ -70,6 +70,15 @@ impl Window {
         Ok(())
     }
 
+    /// Takes down an id that came again after it had been forgotten: it counts from now on. For a
+    /// window that is made again from what the journal remembers.
+    pub(crate) fn remember(&mut self, id: u128, now_ms: i64) {
+        if let Some(place) = self.place(self.slot_of(id)) {
+            self.free(place);
+        }
+        assert!(self.insert(id, now_ms).is_ok(), "id {id:x} has just been forgotten");
+    }
+
     /// Forgets what came longer ago than the window is long.
     pub(crate) fn expire(&mut self, now_ms: i64) {
         while let Some(&(_, since)) = self.times.front() {
@@ -91,7 +100,10 @@ impl Window {
     fn forget_oldest(&mut self) {
         let place = (self.oldest % self.ring.len() as u64) as usize;
         self.oldest += 1;
-        self.free(place);
+        // It may have come again since, at another place.
+        if self.place(self.slot_of(self.ring[place])) == Some(place) {
+            self.free(place);
+        }
         // Every stretch of time has an id.
         if self.times.get(1).map_or(self.next, |(from, _)| *from) == self.oldest {
             self.times.pop_front();

@@ -56,10 +56,11 @@ impl Store {
     pub fn stage(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
         let Checkpoint { shard, writes, replay_from, note, ceiling } = checkpoint;
         self.raise_ceiling(ceiling)?;
-        if self.staged.iter().any(|staged| staged.shard == shard) {
-            self.commit_staged()?;
-        }
+        let again = self.staged.iter().any(|staged| staged.shard == shard);
+        let committed = if again { self.commit_staged() } else { Ok(()) };
+        // Whatever fails from here on, what was handed over is in memory, and goes down another time.
         self.take_in(shard, writes)?;
+        committed?;
         let (form, image, entries, bytes) = if self.wants_image(shard, replay_from) {
             let (generation, image) = self.write_image(shard, replay_from, &note)?;
             let (entries, bytes) = (image.entries, image.bytes);

@@ -14,9 +14,10 @@ use crate::tree::{Child, Start, Work};
 use crate::waiters::Waiters;
 use crate::worker::{Control, Link, Spec, Worker};
 use crate::writer::{self, Writer, wall_clock, writer};
-use crate::writing::Writing;
+use actors::Position;
 use state::disk::Disk;
 use state::journal::{self, Spares};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -43,7 +44,7 @@ struct Common {
     writer: Writer,
     keeper: Keeper,
     waiters: Arc<Waiters>,
-    writing: Arc<Writing>,
+    judged: Arc<BTreeSet<Position>>,
     fresh: Arc<AllFresh>,
     directory: Arc<Directory>,
     deliveries: mpsc::UnboundedSender<crate::dispatcher::Offer>,
@@ -52,19 +53,19 @@ struct Common {
 pub(super) async fn start(mut parts: Parts, sinks: Sinks) -> Result<Engine, Error> {
     let metrics = crate::metrics::install(&parts.kinds);
     let waiters = Arc::<Waiters>::default();
-    let writing = Arc::<Writing>::default();
+    let judged = Arc::new(parts.journal.origins().verdicts().collect());
     let spares = parts.journal.spares();
     let journal = parts.journal.reader();
     let store = parts.store.reader();
     let (writer, writer_loop) = writer(parts.journal, waiters.clone());
-    let (keeper, keeper_loop) = keeper(parts.store, writing.clone(), parts.marks.clone());
+    let (keeper, keeper_loop) = keeper(parts.store, parts.marks.clone());
     let (deliveries, offers) = mpsc::unbounded_channel();
     let options = Arc::new(parts.options);
     let common = Common {
         writer: writer.clone(),
         keeper: keeper.clone(),
         waiters,
-        writing,
+        judged,
         fresh: Arc::new(AllFresh::new(parts.marks.shards())),
         directory: Arc::default(),
         deliveries,
@@ -203,7 +204,7 @@ fn ground(handle: &Handle, common: &Common) -> Box<dyn Fn() -> Ground + Send + S
     let (kinds, shards_total) = (inner.kinds, inner.marks.shards());
     let (store, journal) = (inner.store.clone(), inner.journal.clone());
     let (fresh, waiters) = (common.fresh.clone(), common.waiters.clone());
-    let writing = common.writing.clone();
+    let judged = common.judged.clone();
     Box::new(move || Ground {
         kinds,
         shards_total,
@@ -211,7 +212,7 @@ fn ground(handle: &Handle, common: &Common) -> Box<dyn Fn() -> Ground + Send + S
         journal: journal.clone(),
         fresh: fresh.clone(),
         waiters: waiters.clone(),
-        writing: writing.clone(),
+        judged: judged.clone(),
     })
 }
 

@@ -34,7 +34,6 @@ impl<S: Clone> Floor<S> {
         let shard = shards.get_mut(&number).expect("a shard of this floor");
         assert!(!shard.capturing, "shard {number} is being written already");
         shard.capturing = true;
-        self.writing.begin(number);
         let mut writes = Vec::new();
         for slot in &shard.lives {
             let mut life = slot.life.borrow_mut();
@@ -44,7 +43,9 @@ impl<S: Clone> Floor<S> {
         }
         self.fresh.shard(number).handed_over();
         let note = codec::encode(&shard.entities);
-        Captured { shard: number, writes, replay_from: applied, note }
+        // A shard that is ahead of the worker, in the middle of a replay, stays there.
+        let replay_from = applied.max(shard.replay_from);
+        Captured { shard: number, writes, replay_from, note }
     }
 
     /// What was captured of a shard is written: it is read from the store from now on, and a replay begins later.

@@ -11,7 +11,7 @@ use actors::{Address, Effect, EffectId, KindId, Publication, codec};
 use state::frame::{Draft, Mark, RecordHead, Way, WayKind};
 
 /// A chain of causes longer than this ends in a dead letter.
-const DEPTH_MAX: u8 = 16;
+pub const DEPTH_MAX: u8 = 16;
 
 /// Makes drafts of what was caused.
 pub struct Publisher {

@@ -16,7 +16,7 @@ impl<S: Clone> Floor<S> {
         let mut shards = self.shards.borrow_mut();
         let shard = shards.get_mut(&number).expect("a turn is of a life on this floor");
         let mut fx = self.fx.borrow_mut();
-        let rest = ShardAtRest { store: &self.store, writing: &self.writing, shard: number };
+        let rest = ShardAtRest { store: &self.store, shard: number };
         let mut again = |position| self.again(position);
         // A new entity has no words yet, whatever its default would say of itself.
         let before = if life.is_unborn() { Tags::new() } else { life.tags() };
@@ -26,6 +26,7 @@ impl<S: Clone> Floor<S> {
             let record = batch.frames[at.frame as usize].record(at.record as usize);
             let mut around = Around {
                 kinds: &self.kinds,
+                judged: &self.judged,
                 rest: &rest,
                 pending: &mut shard.pending,
                 fx: &mut fx,
@@ -78,17 +79,13 @@ impl<S: Clone> Floor<S> {
         }
     }
 
-    fn again(&self, position: Position) -> Result<Option<Again>, Error> {
+    fn again(&self, position: Position) -> Result<Again, Error> {
         let unreadable = |why: String| Error::Record { position, why };
         let found = self.journal.record(position).map_err(|error| unreadable(error.to_string()))?;
         let (frame, index) = found.ok_or_else(|| unreadable("it is not there".to_owned()))?;
         let record = frame.record(index);
-        Ok(Some(Again {
-            position,
-            time: record.time,
-            tag: record.tag,
-            payload: record.payload.to_vec(),
-        }))
+        let payload = record.payload.to_vec();
+        Ok(Again { position, time: record.time, tag: record.tag, payload })
     }
 }
 

@@ -7,7 +7,6 @@ use crate::life::{self, Life, Rest, mind_at_rest};
 use crate::record::{Prefix, split, tag, tag_name};
 use crate::resident::{Look, ResidentFloor};
 use crate::worker::Link;
-use crate::writing::Writing;
 use actors::{Address, DomainEvent, Entity, KindId, Mind, PageLoader, Position, Timestamp};
 use state::row::{Row, Trail, key};
 use std::any::Any;
@@ -246,17 +245,15 @@ fn ask_live<R>(life: &Life, floor: &ResidentFloor, question: Question<R>) -> Opt
     if life.is_unborn() {
         return None;
     }
-    let writing = Writing::default();
     let shard = floor.shard_of(life.address());
-    let rest = ShardAtRest { store: floor.store(), writing: &writing, shard };
+    let rest = ShardAtRest { store: floor.store(), shard };
     let mut loader = |page: u32| life.page(page, &rest).ok().flatten();
     Some(question(life.mind(), &life.address().key, &mut loader))
 }
 
 fn trail_of_life(life: &Life, floor: &ResidentFloor) -> Result<Vec<Position>, life::Error> {
-    let writing = Writing::default();
     let shard = floor.shard_of(life.address());
-    let rest: &dyn Rest = &ShardAtRest { store: floor.store(), writing: &writing, shard };
+    let rest: &dyn Rest = &ShardAtRest { store: floor.store(), shard };
     let (young, pages) = life.trail();
     let mut positions = Vec::new();
     for page in 0..pages {

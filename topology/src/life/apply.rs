@@ -6,7 +6,7 @@ use crate::hear::panic_text;
 use crate::pending::{Entry, What};
 use crate::record::{self, CommandKey, Prefix};
 use actors::effects::EFFECTS_PER_RECORD_MAX;
-use actors::{Effect, EffectId, Outcome, Position, Stop};
+use actors::{Effect, EffectId, Outcome, Position, Stop, id_fault};
 use state::frame::Record;
 use state::row::key;
 use std::panic::AssertUnwindSafe;
@@ -18,13 +18,12 @@ struct Poison {
 }
 
 impl Life {
-    /// Applies one record of this entity's. `again` reads another of its records, should it have to be restored; it gives
-    /// nothing for those that were judged.
+    /// Applies one record of this entity's. `again` reads another of its records, should it have to be restored.
     pub fn apply(
         &mut self,
         record: &Record<'_>,
         around: &mut Around<'_>,
-        again: &mut dyn FnMut(Position) -> Result<Option<Again>, Error>,
+        again: &mut dyn FnMut(Position) -> Result<Again, Error>,
     ) -> Result<Done, Error> {
         if record.position < self.next {
             return Ok(Done::Known);
@@ -32,15 +31,12 @@ impl Life {
         if self.is_unborn() {
             self.created = record.position;
         }
-        let done = match record::split(record.tag, record.payload) {
-            Ok((prefix, event)) => self.apply_split(record, &prefix, event, around)?,
-            Err(error) => Err(Poison { code: "undecodable", reason: error.to_string() }),
-        };
-        let done = match done {
+        let done = match self.try_apply(record, around)? {
             Ok(done) => done,
             Err(poison) => {
                 self.restore(around.kinds, around.rest, again)?;
                 self.judge(record, poison, around);
+                self.unfolded.push(record.position);
                 Done::Poison
             }
         };
@@ -48,6 +44,37 @@ impl Life {
         self.trail.push(record.position);
         self.dirty = true;
         Ok(done)
+    }
+
+    fn try_apply(
+        &mut self,
+        record: &Record<'_>,
+        around: &mut Around<'_>,
+    ) -> Result<Result<Done, Poison>, Error> {
+        let split = record::split(record.tag, record.payload);
+        if around.judged.contains(&record.position) {
+            if let Ok((Prefix::Fired(id) | Prefix::Answered(id, true), _)) = split {
+                self.end_pending(id, around);
+            }
+            return Ok(Ok(self.unfolded(record, Done::Poison)));
+        }
+        match split {
+            Ok((prefix, event)) => self.apply_split(record, &prefix, event, around),
+            Err(error) => Ok(Err(Poison { code: "undecodable", reason: error.to_string() })),
+        }
+    }
+
+    /// What came of a record that is not to be folded, now or when the mind has to be restored.
+    fn unfolded(&mut self, record: &Record<'_>, done: Done) -> Done {
+        self.unfolded.push(record.position);
+        done
+    }
+
+    /// Ends a timer or a delivery. False if it had ended before.
+    fn end_pending(&mut self, id: EffectId, around: &mut Around<'_>) -> bool {
+        let Some(entry) = around.pending.end(id) else { return false };
+        self.changes.push(Change { id, due: entry.due });
+        true
     }
 
     fn apply_split(
@@ -59,15 +86,11 @@ impl Life {
     ) -> Result<Result<Done, Poison>, Error> {
         match prefix {
             Prefix::Command(Some(key)) => self.command(record, *key, event, around),
-            Prefix::Fired(id) | Prefix::Answered(id, true) => {
-                let Some(entry) = around.pending.end(*id) else {
-                    return Ok(Ok(Done::Folded(Outcome::Ignored)));
-                };
-                self.changes.push(Change { id: *id, due: entry.due });
-                self.fold(record, event, around)
+            Prefix::Fired(id) | Prefix::Answered(id, true) if !self.end_pending(*id, around) => {
+                Ok(Ok(self.unfolded(record, Done::Folded(Outcome::Ignored))))
             }
             Prefix::Answered(id, false) if around.pending.get(*id).is_none() => {
-                Ok(Ok(Done::Folded(Outcome::Ignored)))
+                Ok(Ok(self.unfolded(record, Done::Folded(Outcome::Ignored))))
             }
             _ => self.fold(record, event, around),
         }
@@ -82,11 +105,14 @@ impl Life {
     ) -> Result<Result<Done, Poison>, Error> {
         match self.answers(around)?.look(wanted) {
             Known::New => {}
-            Known::Answered(answer) => return Ok(Ok(Done::Replayed(answer))),
-            Known::Mismatch => return Ok(Ok(Done::Mismatch)),
+            Known::Answered(answer) => {
+                return Ok(Ok(self.unfolded(record, Done::Replayed(answer))));
+            }
+            Known::Mismatch => return Ok(Ok(self.unfolded(record, Done::Mismatch))),
             Known::Full => {
                 let reason = "this entity has answered as many commands as it can remember";
-                return Ok(Ok(Done::Folded(Outcome::Rejected(reason.into()))));
+                let full = Done::Folded(Outcome::Rejected(reason.into()));
+                return Ok(Ok(self.unfolded(record, full)));
             }
         }
         let done = self.fold(record, event, around)?;
@@ -140,6 +166,9 @@ impl Life {
             return Ok(Err(Poison { code: "too-many-effects", reason }));
         }
         if !matches!(outcome, Outcome::Rejected(_)) && !around.fx.list().is_empty() {
+            if let Some(reason) = impossible(around.fx.list()) {
+                return Ok(Err(Poison { code: "bad-key", reason }));
+            }
             self.take_effects(record, around);
         }
         Ok(Ok(Done::Folded(outcome)))
@@ -172,4 +201,14 @@ impl Life {
         let id = EffectId { cause: record.position, index: 0 };
         around.caused.push(Caused { id, depth: record.depth, what });
     }
+}
+
+/// Why an effect can never be carried out, if one cannot: an address without a sound key.
+fn impossible(effects: &[Effect]) -> Option<String> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Send { kind, key, .. } => {
+            id_fault(key).map(|fault| format!("told {kind} of a key that {fault}"))
+        }
+        _ => None,
+    })
 }

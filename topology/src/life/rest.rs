@@ -50,7 +50,7 @@ impl Life {
             stored_tags: Tags::new(),
             changes: Vec::new(),
             answers: None,
-            handed_over: 0,
+            unfolded: Vec::new(),
             unsettled: Vec::new(),
             address,
         })
@@ -74,7 +74,7 @@ impl Life {
             stored_tags: mind.tags(),
             changes: Vec::new(),
             answers: None,
-            handed_over: 0,
+            unfolded: Vec::new(),
             unsettled: Vec::new(),
             mind,
             address,
@@ -99,10 +99,12 @@ impl Life {
                 writes.push((key::answers(kind, name, number), Some(bytes)));
             }
         }
-        writes[0].1 = Some(self.row());
+        let row = self.row();
+        self.unsettled.push((writes[0].0.clone(), row.clone()));
+        writes[0].1 = Some(row);
         self.dirty = false;
         self.stored = true;
-        self.handed_over = self.next;
+        self.unfolded.clear();
         Write { entries: writes }
     }
 
@@ -186,29 +188,28 @@ impl Life {
         self.stored_tags = tags;
     }
 
-    /// Restores the mind after a record has spoilt it: the row, and the records since, less those that `judged` names.
-    /// Appends nothing and asks for nothing: what those records caused was taken down when they were applied.
+    /// Restores the mind after a record has spoilt it: the row as it was handed over last, and the records since that were
+    /// folded. Appends nothing and asks for nothing: what those records caused was taken down when they were applied.
     pub fn restore(
         &mut self,
         kinds: &Kinds,
         rest: &dyn Rest,
-        mut again: impl FnMut(Position) -> Result<Option<Again>, Error>,
+        again: &mut dyn FnMut(Position) -> Result<Again, Error>,
     ) -> Result<(), Error> {
-        if self.handed_over > 0 {
-            rest.wait_until_written()?;
-        }
-        let stored = rest.get(&key::row(self.address.kind, &self.address.key))?;
+        let stored = self.at_rest(rest, &key::row(self.address.kind, &self.address.key))?;
         let row = stored.as_deref().map(Row::decode).transpose()?;
         let from = row.as_ref().map_or(0, |row| row.position);
         let mut past = match &row {
             Some(row) => Self::from_row(self.address.clone(), kinds, row)?,
             None => Self::new(self.address.clone(), kinds)?,
         };
+        past.unsettled = std::mem::take(&mut self.unsettled);
         let mut fx = Effects::new(Timestamp(0), 0);
-        for position in self.trail.iter().filter(|position| *position >= from) {
-            let Some(record) = again(position)? else { continue };
-            past.fold_again(&record, rest, &mut fx)?;
+        let since = self.trail.iter().filter(|position| *position >= from);
+        for position in since.filter(|position| !self.unfolded.contains(position)) {
+            past.fold_again(&again(position)?, rest, &mut fx)?;
         }
+        self.unsettled = past.unsettled;
         self.mind = past.mind;
         self.newest_page = past.newest_page;
         Ok(())

@@ -3,12 +3,10 @@
 
 use super::{Error, Spec, Worker};
 use crate::dispatcher::Offer;
-use crate::pending::What;
-use crate::record::{put_effect_id, tag};
-use crate::resident::ResidentFloor;
+use crate::pending::{What, put_fired};
 use crate::writer::Submission;
 use actors::Timestamp;
-use state::frame::{Draft, Mark, RecordHead, Way};
+use state::frame::{Draft, Way};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -64,18 +62,18 @@ impl Rounds {
         self.bytes >= 2 * self.bytes_max
     }
 
-    pub(super) fn start_if_due(&mut self, floor: &ResidentFloor) {
+    pub(super) fn start_if_due(&mut self) {
         if self.is_running() {
             return;
         }
         let by_time = self.bytes > 0 && self.started.elapsed() >= self.interval;
         if by_time || self.bytes >= self.bytes_max || (self.draining && !self.drained) {
-            self.start(floor, None);
+            self.start(None);
         }
     }
 
     /// Begins a round, or adds to the one that runs.
-    pub(super) fn start(&mut self, _floor: &ResidentFloor, done: Option<oneshot::Sender<()>>) {
+    pub(super) fn start(&mut self, done: Option<oneshot::Sender<()>>) {
         self.done.extend(done);
         self.queue = self.shards.iter().copied().collect();
         self.bytes = 0;
@@ -83,12 +81,12 @@ impl Rounds {
         self.samples.push_back((self.started, self.batches));
     }
 
-    fn is_running(&self) -> bool {
+    pub(super) fn is_running(&self) -> bool {
         self.in_flight.is_some() || !self.queue.is_empty()
     }
 
     /// The shard to hand over now, if any. Shards in which nothing changed are handed over too: their replay begins later.
-    pub(super) fn next_shard(&mut self, _floor: &ResidentFloor) -> Option<u16> {
+    pub(super) fn next_shard(&mut self) -> Option<u16> {
         if self.in_flight.is_some() {
             return None;
         }
@@ -151,15 +149,9 @@ impl Worker {
             }
             let mut draft = Draft::new(Way::engine());
             draft.urgent = true;
-            let mut prefix = Vec::new();
             for (id, entry) in &due {
-                let What::Timer(event) = &entry.what else { continue };
                 crate::metrics::timer_fired(now.0 - entry.due.0);
-                prefix.clear();
-                put_effect_id(*id, &mut prefix);
-                draft.begin_group(Mark::None);
-                let head = RecordHead { tag: tag::FIRED, kind: entry.address.kind, depth: 0 };
-                draft.push_parts(head, &entry.address.key, &[&prefix, event]);
+                put_fired(&mut draft, *id, entry);
             }
             let submitted =
                 self.spec.writer.submit(Submission { draft, waiter: None, reply: None });

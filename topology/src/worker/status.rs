@@ -4,7 +4,7 @@ use crate::resident::ResidentFloor;
 use actors::{Position, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -45,7 +45,7 @@ pub struct Link {
     applied: watch::Sender<Position>,
     pub(super) position: AtomicU64,
     open: AtomicBool,
-    generation: Arc<AtomicU64>,
+    generations: Arc<Generations>,
     residents: AtomicU64,
     newest_ms: AtomicI64,
     next_due_ms: AtomicI64,
@@ -59,7 +59,7 @@ impl Link {
             applied: watch::channel(0).0,
             position: AtomicU64::new(0),
             open: AtomicBool::new(false),
-            generation: Arc::default(),
+            generations: Arc::default(),
             residents: AtomicU64::new(0),
             newest_ms: AtomicI64::new(0),
             next_due_ms: AtomicI64::new(i64::MAX),
@@ -92,7 +92,7 @@ impl Link {
 
     /// Whether it is where readers have seen it: false while a new generation is behind the one before.
     pub fn is_current(&self) -> bool {
-        self.generation.load(Ordering::Acquire) <= 1 || self.is_open()
+        self.generations.at_work() <= 1 || self.is_open()
     }
 
     /// How many residents it has, roughly.
@@ -115,13 +115,13 @@ impl Link {
     }
 
     /// The generation at work, to compare one's own with.
-    pub(super) fn generation(&self) -> Arc<AtomicU64> {
-        self.generation.clone()
+    pub(crate) fn generations(&self) -> &Arc<Generations> {
+        &self.generations
     }
 
     pub(super) fn next_generation(&self) -> u64 {
         self.open.store(false, Ordering::Release);
-        self.generation.fetch_add(1, Ordering::AcqRel) + 1
+        self.generations.begin()
     }
 
     pub(super) fn reconnect(&self, sender: mpsc::UnboundedSender<Control>) {
@@ -146,6 +146,33 @@ impl Link {
 impl Default for Link {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Which generation of a worker is at work.
+#[derive(Debug, Default)]
+pub struct Generations {
+    number: AtomicU64,
+    /// Held while something is done that a new generation must see whole or not at all.
+    gate: Mutex<()>,
+}
+
+impl Generations {
+    /// The one at work; 0 before the first.
+    pub fn at_work(&self) -> u64 {
+        self.number.load(Ordering::Acquire)
+    }
+
+    /// Keeps the next generation from beginning, if `own` is the one at work.
+    pub fn hold(&self, own: u64) -> Option<MutexGuard<'_, ()>> {
+        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.at_work() == own).then_some(gate)
+    }
+
+    /// Begins the next one, and gives its number.
+    fn begin(&self) -> u64 {
+        let _gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        self.number.fetch_add(1, Ordering::AcqRel) + 1
     }
 }
 
@@ -194,7 +221,7 @@ impl Marks {
         self.lock().iter().map(|(.., since)| since.elapsed()).max().unwrap_or_default()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Mark>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Mark>> {
         self.0.lock().expect("nobody panics while copying")
     }
 }

@@ -5,6 +5,8 @@ use super::*;
 use crate::frame::WayKind;
 use std::collections::BTreeSet;
 
+const DAY_MS: i64 = 24 * 3_600_000;
+
 fn producer(name: &str, events: &[(u64, u64)]) -> Draft {
     let mut draft = Draft::new(Way::new(WayKind::Producer, name));
     draft.contiguous = true;
@@ -79,7 +81,6 @@ fn a_repeated_id_is_answered_when_its_original_is_durable() {
 
 #[test]
 fn ids_are_forgotten_after_a_day_and_remembered_over_starts() {
-    const DAY_MS: i64 = 24 * 3_600_000;
     let disk = FaultyDisk::new(1);
     let mut journal = opened(&disk);
     journal.append(&ids(&[1]), Timestamp(0)).unwrap();
@@ -117,6 +118,24 @@ fn ids_are_forgotten_after_a_day_and_remembered_over_starts() {
             }
         }
     }
+}
+
+#[test]
+fn an_id_that_came_again_after_it_was_forgotten_is_known_after_a_restart() {
+    let disk = FaultyDisk::new(1);
+    let mut journal = opened(&disk);
+    let is_known = |journal: &mut Journal, id, ms| {
+        let receipt = journal.append(&ids(&[id]), Timestamp(ms)).unwrap();
+        journal.commit().unwrap();
+        !receipt.duplicates.is_empty()
+    };
+    assert!(!is_known(&mut journal, 1, 0));
+    assert!(!is_known(&mut journal, 1, 2 * DAY_MS), "it was forgotten");
+    drop(journal);
+    let mut journal = opened(&disk);
+    assert!(!is_known(&mut journal, 2, 2 * DAY_MS + 60_000), "time goes on");
+    assert!(is_known(&mut journal, 1, 2 * DAY_MS + 60_000), "it came a minute ago");
+    assert!(is_known(&mut journal, 2, 2 * DAY_MS + 60_000));
 }
 
 /// Everything the journal should answer, kept in sets that only grow.

@@ -1,0 +1,366 @@
+//! The engine's core in a world that fails: one seed decides what clients want, in which order
+//! everybody takes their steps, when the power goes, and what it leaves.
+//!
+//! Nothing here has a thread or a clock, so the same seed does the same. After the last step the
+//! world heals, everything comes to rest, and then each promise is checked: what was acknowledged
+//! is there, every entity is what a plain fold of the journal says, every effect was carried out,
+//! money is conserved. What is *not* here: the shells around the core (threads, mailboxes,
+//! sockets); tests of the whole process cover those.
+
+pub mod chance;
+mod check;
+pub mod client;
+pub mod fuse;
+pub mod machine;
+pub mod oracle;
+pub mod process;
+
+use crate::api::Verdict;
+use crate::kinds::Kinds;
+use crate::waiters::Told;
+use actors::inbox::Inbox;
+use actors::payment::Payment;
+use actors::{EffectId, Entity, Kind, Position};
+use chance::Chance;
+use client::{Want, Wishes};
+use fuse::Fuse;
+use machine::Machine;
+use oracle::{Fate, Oracle};
+use process::{Failed, From, Process, SHARDS, Submission};
+use std::collections::{BTreeMap, BTreeSet};
+use tokio::sync::oneshot;
+
+/// The product's first kinds, and one that misbehaves.
+static KINDS: &[Kind] = &[
+    Kind::of::<Inbox>(),
+    Kind::of::<Payment>(),
+    Kind::of::<actors::course::Course>(),
+    Kind::of::<Fuse>(),
+];
+
+/// What happens in a simulation.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// Everything else follows from it.
+    pub seed: u64,
+    /// How much clients want.
+    pub wants: usize,
+    /// After how many changes to the disk the power goes; then after how many more, and so on.
+    pub crashes: Vec<u64>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// How many records the journal has.
+    pub records: u64,
+    /// How many frames.
+    pub frames: usize,
+    /// How many changes were made to the disk, over all lives of the machine.
+    pub changes: u64,
+    /// How often the power went.
+    pub crashes: usize,
+    /// How often each thing happened.
+    pub counts: BTreeMap<&'static str, u64>,
+}
+
+/// Where one of a client's wants stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    Sent,
+    Done,
+}
+
+struct World {
+    script: Script,
+    kinds: Kinds,
+    machine: Machine,
+    chance: Chance,
+    wants: Vec<Want>,
+    stages: Vec<Stage>,
+    process: Option<Process>,
+    /// Every frame that was durable once, as it was.
+    durable: Vec<Vec<u8>>,
+    durable_end: Position,
+    carried: BTreeSet<EffectId>,
+    answers: Vec<(usize, Position, oneshot::Receiver<Told>)>,
+    waiting: BTreeMap<usize, oneshot::Receiver<Told>>,
+    changes: u64,
+    crashes: usize,
+}
+
+/// Plays it, and checks every promise in the end.
+///
+/// # Panics
+/// A promise is broken; the message says which, and the script is printed.
+pub fn play(script: &Script) -> Report {
+    let mut world = World::new(script.clone());
+    world.plan_crash();
+    while !world.is_over() {
+        world.step();
+    }
+    world.heal();
+    world.check()
+}
+
+impl World {
+    fn new(script: Script) -> Self {
+        let kinds = Kinds::new(KINDS);
+        let wants = Wishes::make(script.seed, kinds, script.wants);
+        Self {
+            kinds,
+            machine: Machine::new(script.seed),
+            chance: Chance(script.seed),
+            stages: vec![Stage::Open; wants.len()],
+            wants,
+            process: None,
+            durable: Vec::new(),
+            durable_end: 0,
+            carried: BTreeSet::new(),
+            answers: Vec::new(),
+            waiting: BTreeMap::new(),
+            changes: 0,
+            crashes: 0,
+            script,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.stages.iter().all(|stage| *stage == Stage::Done)
+    }
+
+    fn plan_crash(&mut self) {
+        if let Some(after) = self.script.crashes.get(self.crashes) {
+            self.machine.crash_after(*after);
+        }
+    }
+
+    /// One step of somebody; if the machine goes down in it, it is booted again.
+    fn step(&mut self) {
+        let stepped = self.try_step();
+        if self.machine.is_down() {
+            self.reboot();
+        } else if let Err(why) = stepped {
+            panic!("{why}, in {:?}", self.script);
+        }
+    }
+
+    fn reboot(&mut self) {
+        self.process = None;
+        self.changes += self.machine.changes();
+        self.crashes += 1;
+        self.machine.reboot(&mut self.chance);
+        self.plan_crash();
+        self.waiting.clear();
+        for (stage, want) in self.stages.iter_mut().zip(&self.wants) {
+            if *stage == Stage::Sent {
+                *stage = if want.may_repeat() { Stage::Open } else { Stage::Done };
+            }
+        }
+    }
+
+    fn try_step(&mut self) -> Result<(), Failed> {
+        let Some(process) = &mut self.process else {
+            let process = Process::start(&self.machine, self.kinds)?;
+            self.process = Some(process);
+            return self.what_was_durable_is_there();
+        };
+        let (now, chance) = (self.machine.now, &mut self.chance);
+        let awake = process.has_caught_up();
+        match chance.below(100) {
+            0..=29 => return self.send(),
+            30..=44 => return self.write(),
+            45..=69 => {
+                let bytes = *chance.of(&[0, 300, 3_000, 30_000]);
+                process.work(bytes, chance)?;
+            }
+            70..=73 => process.capture(chance.below(u64::from(SHARDS)) as u16),
+            74..=77 => process.keep(chance.one_in(3))?,
+            78..=79 => process.evict(chance.below(u64::from(SHARDS)) as u16, 3),
+            80..=83 if awake => process.fire(now, 1 + chance.below(20) as usize),
+            84..=87 if awake => process.dispatch(now),
+            88..=92 => self.carried.extend(process.carry(now, chance)),
+            93..=94 => drop(process.tail(1 << chance.below(14), chance.one_in(3))?),
+            95 => process.save_origins()?,
+            96 if chance.one_in(3) => process.seal(now)?,
+            97 if chance.one_in(4) => process.restart_worker()?,
+            98 if chance.one_in(4) => process.restart_dispatcher(),
+            _ => self.machine.now = now.plus_ms(self.later()),
+        }
+        Ok(())
+    }
+
+    /// Mostly a little later; sometimes days.
+    fn later(&mut self) -> i64 {
+        let ms = self.chance.below(5_000) as i64;
+        if self.chance.one_in(40) { ms + 2 * 24 * 3_600_000 } else { ms }
+    }
+
+    /// The next want that was not sent, in order.
+    fn send(&mut self) -> Result<(), Failed> {
+        let process = self.process.as_mut().expect("a process that takes a step");
+        let open = self.stages.iter().position(|stage| *stage == Stage::Open);
+        let Some(number) = open else { return self.write() };
+        let draft = self.wants[number].draft(process, self.machine.now);
+        let waiter = if matches!(self.wants[number], Want::Command { .. }) {
+            let (sender, receiver) = oneshot::channel();
+            self.waiting.insert(number, receiver);
+            Some(sender)
+        } else {
+            None
+        };
+        process.submit(Submission { draft, from: From::Client(number), waiter });
+        self.stages[number] = Stage::Sent;
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), Failed> {
+        let process = self.process.as_mut().expect("a process that takes a step");
+        let most = 1 + self.chance.below(12) as usize;
+        let replies = process.write(most, self.machine.now)?;
+        for (number, result) in replies {
+            let gap = matches!(self.wants[number], Want::Numbered { gap: true, .. });
+            match result {
+                Ok(receipt) => {
+                    if let Some(receiver) = self.waiting.remove(&number) {
+                        self.answers.push((number, receipt.base, receiver));
+                    }
+                }
+                Err(why) if self.machine.is_down() => return Err(why),
+                Err(why) => assert!(gap, "{why}, in {:?}", self.script),
+            }
+            self.stages[number] = Stage::Done;
+        }
+        self.remember_durable()
+    }
+
+    /// Whatever is durable now must be so for ever.
+    fn remember_durable(&mut self) -> Result<(), Failed> {
+        let process = self.process.as_ref().expect("a process that takes a step");
+        let reader = process.journal().reader();
+        while self.durable_end < reader.durable() {
+            let frames = reader.read(self.durable_end, 1 << 20).map_err(|e| e.to_string())?;
+            for frame in frames {
+                self.durable.push(frame.bytes().to_vec());
+                self.durable_end = frame.end();
+            }
+        }
+        Ok(())
+    }
+
+    fn what_was_durable_is_there(&mut self) -> Result<(), Failed> {
+        let process = self.process.as_ref().expect("just started");
+        let reader = process.journal().reader();
+        assert!(reader.durable() >= self.durable_end, "lost records, in {:?}", self.script);
+        let mut oracle = Oracle::new(self.kinds);
+        let (mut at, mut known) = (0, self.durable.iter());
+        while at < reader.durable() {
+            let frames = reader.read(at, 1 << 20).map_err(|error| error.to_string())?;
+            for frame in frames {
+                let same = known.next().is_none_or(|bytes| bytes == frame.bytes());
+                assert!(same, "frame at {} has changed, in {:?}", frame.base(), self.script);
+                oracle.fold(&frame);
+                at = frame.end();
+            }
+        }
+        check::no_row_is_made_up(process, &oracle);
+        self.remember_durable()
+    }
+
+    /// Nobody wants anything any more: everything comes to rest and is handed over. Crashes that are still planned come
+    /// first.
+    fn heal(&mut self) {
+        for _ in 0..100_000 {
+            let rested = self.try_rest();
+            if self.machine.is_down() {
+                self.reboot();
+                continue;
+            }
+            match rested {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(why) => panic!("{why}, in {:?}", self.script),
+            }
+        }
+        panic!("the world does not come to rest, in {:?}", self.script);
+    }
+
+    /// Everybody takes a step. True if nobody had anything to do.
+    fn try_rest(&mut self) -> Result<bool, Failed> {
+        let Some(process) = &mut self.process else {
+            self.try_step()?;
+            return Ok(false);
+        };
+        process.write(usize::MAX, self.machine.now)?;
+        while process.work(1 << 20, &mut self.chance)? {}
+        process.fire(self.machine.now, 1_000);
+        process.dispatch(self.machine.now);
+        let carried = process.carry(self.machine.now, &mut self.chance);
+        self.carried.extend(carried);
+        while process.tail(1 << 20, true)? {}
+        if !process.is_quiet() {
+            let later = self.machine.now.plus_ms(1_000);
+            self.machine.now = later.max(process.wake_at().unwrap_or(later));
+            return Ok(false);
+        }
+        for shard in 0..SHARDS {
+            process.keep(false)?;
+            process.capture(shard);
+            process.keep(shard + 1 == SHARDS)?;
+        }
+        self.remember_durable()?;
+        Ok(true)
+    }
+
+    fn check(mut self) -> Report {
+        let mut oracle = Oracle::new(self.kinds);
+        let frames: Vec<_> = std::mem::take(&mut self.durable);
+        for bytes in &frames {
+            let frame = state::frame::Frame::parse(bytes.clone().into());
+            oracle.fold(&frame.expect("a frame that was durable"));
+        }
+        let process = self.process.as_ref().expect("a process that came to rest");
+        check::no_row_is_made_up(process, &oracle);
+        check::all_is_at_rest(process, &oracle);
+        let payments = self.kinds.id(Payment::KIND).expect("a kind of the table");
+        check::money_is_conserved(&self.machine, &oracle, payments);
+        check::the_outbox_is_whole(&self.machine, &oracle);
+        assert!(oracle.due.is_empty(), "never carried out: {:?}", oracle.due);
+        self.deliveries_ended(&oracle);
+        self.answers_are_right(&oracle);
+        Report {
+            records: self.durable_end,
+            frames: frames.len(),
+            changes: self.changes + self.machine.changes(),
+            crashes: self.crashes,
+            counts: oracle.counts,
+        }
+    }
+
+    fn deliveries_ended(&self, oracle: &Oracle) {
+        for id in &oracle.deliveries {
+            assert!(!oracle.pending.contains_key(id), "{id} was never answered");
+            assert!(self.carried.contains(id), "{id} was never carried out");
+        }
+    }
+
+    /// Whoever got an answer to a command got the right one.
+    fn answers_are_right(&mut self, oracle: &Oracle) {
+        for (number, position, receiver) in &mut self.answers {
+            // A crash or a restart has cut the others off.
+            let Ok(told) = receiver.try_recv() else { continue };
+            let fate = &oracle.fates[position];
+            let fits = match (&told.verdict, told.replayed) {
+                (Verdict::Done { .. }, replayed) => {
+                    *fate == if replayed { Fate::Replayed(true) } else { Fate::Done }
+                }
+                (Verdict::Rejected { .. }, replayed) => {
+                    *fate == if replayed { Fate::Replayed(false) } else { Fate::Refused }
+                }
+                (Verdict::Mismatch, _) => *fate == Fate::Mismatch,
+            };
+            assert!(fits, "want {number} was told {:?}, and is {fate:?}", told.verdict);
+        }
+    }
+}
