@@ -1,9 +1,11 @@
 //! The engine as this binary runs it: from a configuration to a running engine, and to its end.
 //!
-//! `serve` puts a door in front of it and waits for a signal; the verbs that work on a data directory run it for as long as they
-//! need. What is *not* here: HTTP, and what is done with the engine.
+//! `serve` puts a door in front of it and waits for a signal; the verbs that work on a data
+//! directory run it for as long as they need. What is *not* here: HTTP, and what is done with the
+//! engine.
 //!
-//! Invariant: whoever starts an engine here drains it, or the process ends with code 1 and a reason.
+//! Invariant: whoever starts an engine here drains it, or the process ends with code 1 and a
+//! reason.
 
 pub(crate) mod signals;
 

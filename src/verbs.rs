@@ -7,7 +7,9 @@ mod completions;
 mod import;
 mod ingest;
 mod inspect;
+mod journal;
 mod serve;
+mod verify;
 
 use crate::cli::{Cli, Verb};
 use crate::{config, feed, oulad};
@@ -67,9 +69,8 @@ pub(crate) fn run(cli: Cli) -> Result<Ended, Error> {
         Verb::Import(arguments) => import::run(&arguments),
         Verb::Inspect(arguments) => inspect::run(&arguments),
         Verb::Completions { shell } => completions::run(shell),
-        Verb::Journal(_) | Verb::Verify(_) => {
-            Err(Error::Failed("reading a data directory at rest is not built in yet".into()))
-        }
+        Verb::Journal(arguments) => journal::run(&arguments),
+        Verb::Verify(arguments) => verify::run(&arguments),
         Verb::Bench(_) => Err(Error::Failed("the benches are not built in yet".into())),
     }
 }

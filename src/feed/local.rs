@@ -1,7 +1,8 @@
-//! A data directory as the target of a feed: the engine runs in this process for as long as it takes.
+//! A data directory as the target of a feed: the engine runs in this process for as long as it
+//! takes.
 //!
-//! The same intake as behind the door, with the same numbers, so a file may go in partly one way and partly the other. What is
-//! *not* here: starting and draining the engine.
+//! The same intake as behind the door, with the same numbers, so a file may go in partly one way
+//! and partly the other. What is *not* here: starting and draining the engine.
 
 use super::{Answer, Error, Item, Refused, Target};
 use std::time::Duration;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
-use topology::api::ReadError;
+use topology::api::{HistoryItem, ReadError};
 use topology::{Freshness, Options};
 
 /// The longest history the API gives in one page.
@@ -72,6 +72,7 @@ fn look(data: &Path, arguments: &Inspect) -> Result<Value, Error> {
         let address = Address::new(kind_id, key);
         let history = engine.history(address, None, limit, fresh);
         let history = runtime.block_on(history).map_err(inside)?.value.unwrap_or_default();
+        let history: Vec<Value> = history.iter().map(shown).collect();
         Ok(json!({
             "address": format!("{kind}/{key}"),
             "position": view.position,
@@ -79,6 +80,13 @@ fn look(data: &Path, arguments: &Inspect) -> Result<Value, Error> {
             "history": history,
         }))
     })
+}
+
+/// A record of the history as the API shows it.
+fn shown(item: &HistoryItem) -> Value {
+    let mut shown = serde_json::to_value(item).expect("histories are JSON");
+    shown["time"] = item.time.to_string().into();
+    shown
 }
 
 fn unknown(arguments: &Inspect, place: &str) -> Error {

@@ -1,7 +1,8 @@
 //! `serve`: the process itself, from its configuration to its last checkpoint.
 //!
-//! Start: engine (reads its data directory, begins to replay), door (reads answer at once), then the synthetic campus, if asked
-//! for, once recovery has caught up. Stop: the door lets go, the engine drains. What is *not* here: how any of them works.
+//! Start: engine (reads its data directory, begins to replay), door (reads answer at once), then
+//! the synthetic campus, if asked for, once recovery has caught up. Stop: the door lets go, the
+//! engine drains. What is *not* here: how any of them works.
 
 use super::{Ended, Error};
 use crate::cli::Serve;
@@ -76,8 +77,8 @@ async fn serve(config: &Config) -> Result<Ended, Error> {
     Ok(Ended::Done)
 }
 
-/// Puts the door under the tree: should it ever fail, it is opened again where it was. Gives what closes it, and what tells
-/// how many connections were cut off then.
+/// Puts the door under the tree: should it ever fail, it is opened again where it was. Gives what
+/// closes it, and what tells how many connections were cut off then.
 fn open(
     engine: &Engine,
     door: Door,

@@ -15,6 +15,7 @@ mod commit;
 mod error;
 mod floor;
 mod ids;
+mod look;
 mod open;
 mod reader;
 mod scan;
@@ -26,6 +27,7 @@ mod window;
 
 pub use crate::frame::header::Fault;
 pub use error::{AppendError, Error};
+pub use look::Look;
 pub use open::Opened;
 pub use reader::Reader;
 pub use spares::Spares;

@@ -7,8 +7,10 @@
 mod children;
 mod open;
 mod stop;
+mod verify;
 
 pub use open::{Error, Opened};
+pub use verify::{Report, verify};
 
 use crate::consumer::Consumer;
 use crate::dispatcher::Sinks;

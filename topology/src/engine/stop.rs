@@ -32,17 +32,21 @@ impl Engine {
         for (name, _) in &consumers {
             self.ended(name).await?;
         }
-        for _ in 0..ROUNDS_MAX {
+        for round in 0..ROUNDS_MAX {
+            tracing::debug!(round, durable = inner.journal.durable(), "draining: applying");
             self.applied(inner.journal.durable()).await;
+            tracing::debug!(round, "draining: checkpointing");
             self.checkpoint().await;
             if inner.journal.durable().saturating_sub(inner.marks.replay_from()) <= SEALS_MAX {
                 break;
             }
         }
+        tracing::debug!(outbox = self.outbox_cursor.load(Ordering::Acquire), "draining: outbox");
         while self.outbox_cursor.load(Ordering::Acquire) < inner.journal.durable() {
             self.alive()?;
             tokio::time::sleep(LOOK).await;
         }
+        tracing::debug!("draining: workers, store, journal");
         for link in &inner.workers {
             link.send(Control::Drain);
         }
