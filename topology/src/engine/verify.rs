@@ -19,7 +19,7 @@ use state::disk::Disk;
 use state::frame::Record;
 use state::row::{Row, key};
 use state::{journal, store};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// So many faults are described; the rest is counted.
@@ -77,6 +77,7 @@ pub fn verify(
         store: parts.store.reader(),
         replay_from: (0..shards).map(|shard| parts.store.replay_from(shard)).collect(),
         pending: (0..shards).map(|_| Pending::default()).collect(),
+        judged: parts.journal.origins().verdicts().collect(),
         entities: BTreeMap::new(),
         fx: Effects::new(Timestamp(0), 0),
         report: Report { first: journal.first(), end: journal.durable(), ..Report::default() },
@@ -109,6 +110,7 @@ struct Check {
     store: store::Reader,
     replay_from: Vec<Position>,
     pending: Vec<Pending>,
+    judged: BTreeSet<Position>,
     entities: BTreeMap<Address, Folded>,
     fx: Effects,
     report: Report,
@@ -120,10 +122,6 @@ struct Nothing;
 impl Rest for Nothing {
     fn get(&self, _key: &[u8]) -> Result<Option<Vec<u8>>, life::Error> {
         Ok(None)
-    }
-
-    fn wait_until_written(&self) -> Result<(), life::Error> {
-        Ok(())
     }
 }
 
@@ -177,6 +175,7 @@ impl Check {
         let mut around = Around {
             kinds: &self.kinds,
             rest: &Nothing,
+            judged: &self.judged,
             pending: &mut self.pending[usize::from(*shard)],
             fx: &mut self.fx,
             caused: &mut caused,
@@ -271,18 +270,18 @@ impl Check {
                     }
                 }
                 let Some((last, _)) = found.last() else { break };
-                from = last.clone();
+                from.clone_from(last);
                 from.push(0);
             }
         }
     }
 }
 
-fn read_again(journal: &journal::Reader, position: Position) -> Result<Option<Again>, life::Error> {
+fn read_again(journal: &journal::Reader, position: Position) -> Result<Again, life::Error> {
     let unreadable = |why: String| life::Error::Record { position, why };
     let found = journal.record(position).map_err(|error| unreadable(error.to_string()))?;
     let (frame, index) = found.ok_or_else(|| unreadable("it is not there".to_owned()))?;
     let record = frame.record(index);
     let payload = record.payload.to_vec();
-    Ok(Some(Again { position, time: record.time, tag: record.tag, payload }))
+    Ok(Again { position, time: record.time, tag: record.tag, payload })
 }
