@@ -15,7 +15,8 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).trim().to_owned()
 }
 
-/// What came of a call that must not go on for ever, as a server would that should not have started.
+/// What came of a call that must not go on for ever, as a server would that should not have
+/// started.
 fn ended(arguments: &[&str]) -> Output {
     let child = bellwether().args(arguments).stderr(Stdio::piped()).spawn().unwrap();
     let id = child.id().to_string();

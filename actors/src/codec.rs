@@ -1,12 +1,14 @@
-//! How values become stored bytes: bincode 2, fixed configuration. The only room that names bincode.
+//! How values become stored bytes: bincode 2, fixed configuration. The only room that names
+//! bincode.
 //!
-//! bincode is not self-describing: enums are externally tagged, variants are only ever appended, fields never reordered.
-//! A changed shape is a new version byte and an explicit `V1 → V2` type (see `Entity::VERSION`). Golden bytes in the kinds'
-//! tests hold the stored formats still.
+//! bincode is not self-describing: enums are externally tagged, variants are only ever appended,
+//! fields never reordered. A changed shape is a new version byte and an explicit `V1 → V2` type
+//! (see `Entity::VERSION`). Golden bytes in the kinds' tests hold the stored formats still.
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The largest value that is ever decoded, in bytes: a head, a page or an event is far below it, damage may claim more.
+/// The largest value that is ever decoded, in bytes: a head, a page or an event is far below it,
+/// damage may claim more.
 const VALUE_BYTES_MAX: usize = 1 << 20;
 
 /// Bytes that are not a value of the wanted type.

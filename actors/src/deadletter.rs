@@ -1,7 +1,9 @@
-//! Dead letters: events and records that could not be applied, each an entity of the engine's own kind.
+//! Dead letters: events and records that could not be applied, each an entity of the engine's own
+//! kind.
 //!
-//! The engine tells a letter that it was opened; operators tell it that it was retried or discarded. Its payload stays where
-//! it is, in the journal, at `position`. The key is the letter's id.
+//! The engine tells a letter that it was opened; operators tell it that it was retried or
+//! discarded. Its payload stays where it is, in the journal, at `position`. The key is the letter's
+//! id.
 
 use crate::effects::Effects;
 use crate::entity::{Entity, Outcome, Pages, Tags, Tell};

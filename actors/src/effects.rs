@@ -1,5 +1,6 @@
-//! What an entity asks for while it applies a record. Asking is pure: effects are only collected here; the engine carries
-//! them out once the record is durable, in order of (cause, index), and drops what a replay asks for again.
+//! What an entity asks for while it applies a record. Asking is pure: effects are only collected
+//! here; the engine carries them out once the record is durable, in order of (cause, index), and
+//! drops what a replay asks for again.
 
 use crate::codec;
 use crate::entity::Entity;
@@ -9,8 +10,8 @@ use serde::{Deserialize, Serialize};
 /// More effects than this from one record make it poison.
 pub const EFFECTS_PER_RECORD_MAX: usize = 1_000;
 
-/// The name of a timer or a delivery: the record that asked for it, and its place among that record's effects.
-/// The same after every replay; a delivery's is the receiver's idempotency key.
+/// The name of a timer or a delivery: the record that asked for it, and its place among that
+/// record's effects. The same after every replay; a delivery's is the receiver's idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EffectId {
     /// The position of the record that caused it.
@@ -50,7 +51,8 @@ pub enum Effect {
     Publish(Publication),
 }
 
-/// Something a sink that answers has to carry out. Its answer comes back as a record, by way of [`Entity::answered`].
+/// Something a sink that answers has to carry out. Its answer comes back as a record, by way of
+/// [`Entity::answered`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
     /// The sink's name, such as `gateway`.
@@ -66,12 +68,14 @@ pub enum Answer {
     Definite(Vec<u8>),
     /// Nobody knows whether it happened. Told once; the dispatcher asks again under the same id.
     Unknown,
-    /// It will never happen: the sink does not understand it, or it was given up. The delivery has ended.
+    /// It will never happen: the sink does not understand it, or it was given up. The delivery has
+    /// ended.
     Refused(String),
 }
 
-/// A domain event to be published. The engine adds `specversion`, `source` (`/bellwether/<journal id>`) and the id
-/// (`<partition_key>.<position>.<index>`), so that a replay publishes the same event again.
+/// A domain event to be published. The engine adds `specversion`, `source` (`/bellwether/<journal
+/// id>`) and the id (`<partition_key>.<position>.<index>`), so that a replay publishes the same
+/// event again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Publication {
     /// The full type, such as `com.bellwether.commerce.payment.captured.v1`.
@@ -82,7 +86,8 @@ pub struct Publication {
     pub time: Timestamp,
     /// `data`, as JSON text.
     pub data: String,
-    /// Whether the sinks send it out. False for what an outside fact caused: the outside knows it already.
+    /// Whether the sinks send it out. False for what an outside fact caused: the outside knows it
+    /// already.
     pub outward: bool,
 }
 
@@ -119,7 +124,8 @@ impl Effects {
         });
     }
 
-    /// Tells me `event` at `due` or soon after. There is no cancel: a stale one is for `apply` to ignore.
+    /// Tells me `event` at `due` or soon after. There is no cancel: a stale one is for `apply` to
+    /// ignore.
     pub fn at<E: Entity>(&mut self, due: Timestamp, event: &E::Event) {
         self.list.push(Effect::At { due, payload: codec::encode(event) });
     }

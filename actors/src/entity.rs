@@ -1,4 +1,5 @@
-//! The trait that a kind of entity implements. Everything else, from the mailbox to the checkpoint, is the engine's.
+//! The trait that a kind of entity implements. Everything else, from the mailbox to the checkpoint,
+//! is the engine's.
 
 use crate::codec;
 use crate::effects::{Answer, Delivery, Effects};
@@ -18,7 +19,8 @@ pub enum Outcome {
     Applied,
     /// It changed nothing, and that is as it should be: a repeat, a stale timer.
     Ignored,
-    /// It is refused, with the reason as the caller gets it in a 409. The state is as it was; its effects are dropped.
+    /// It is refused, with the reason as the caller gets it in a 409. The state is as it was; its
+    /// effects are dropped.
     Rejected(Cow<'static, str>),
 }
 
@@ -28,7 +30,8 @@ pub type Tags = SmallVec<[Key; 4]>;
 /// A kind of entity: a pure fold over the records addressed to one key.
 ///
 /// # Limits
-/// The head, encoded, should stay below 2 KiB and a page below 4 KiB, whatever happens: what is long belongs in pages.
+/// The head, encoded, should stay below 2 KiB and a page below 4 KiB, whatever happens: what is
+/// long belongs in pages.
 pub trait Entity: Default + Serialize + DeserializeOwned + Send + 'static {
     /// The kind's name in URLs, metrics and rows. Never renamed.
     const KIND: &'static str;
@@ -48,11 +51,12 @@ pub trait Entity: Default + Serialize + DeserializeOwned + Send + 'static {
     /// Whom a domain event concerns, and what it tells them.
     ///
     /// # Errors
-    /// [`Unfit`] if the event is of a known type but lacks what it needs: it becomes a dead letter, heard by nobody.
+    /// [`Unfit`] if the event is of a known type but lacks what it needs: it becomes a dead letter,
+    /// heard by nobody.
     fn hear(event: &DomainEvent<'_>, tell: &mut Tell<'_, Self>) -> Result<(), Unfit>;
 
-    /// The one page this event touches, if any. The engine has it in memory before `apply`; a page that was never
-    /// written is `Page::default()`.
+    /// The one page this event touches, if any. The engine has it in memory before `apply`; a page
+    /// that was never written is `Page::default()`.
     fn page(&self, _event: &Self::Event) -> Option<u32> {
         None
     }
@@ -117,7 +121,8 @@ impl<'a, P: Default + DeserializeOwned> Pages<'a, P> {
         Self { live, loader }
     }
 
-    /// Looks at one page. One that was never written, or whose bytes do not decode, is `Page::default()`.
+    /// Looks at one page. One that was never written, or whose bytes do not decode, is
+    /// `Page::default()`.
     pub fn with<R>(&mut self, page: u32, look: impl FnOnce(&P) -> R) -> R {
         if let Some(live) = self.live.get(&page) {
             return look(live);

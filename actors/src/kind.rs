@@ -1,4 +1,5 @@
-//! Type erasure: generics end here. The engine knows a [`Kind`] and a [`Mind`], and nothing of what they think.
+//! Type erasure: generics end here. The engine knows a [`Kind`] and a [`Mind`], and nothing of what
+//! they think.
 
 use crate::codec;
 use crate::effects::{Answer, Delivery, Effects};
@@ -34,7 +35,8 @@ pub trait Mind: Send {
     fn give_page(&mut self, page: u32, bytes: Option<&[u8]>) -> Result<(), codec::Error>;
     /// Appends the head's bytes.
     fn head(&self, out: &mut Vec<u8>);
-    /// The pages changed since the last call, with their bytes, in order. They count as clean from now on.
+    /// The pages changed since the last call, with their bytes, in order. They count as clean from
+    /// now on.
     fn take_changed_pages(&mut self) -> Vec<(u32, Vec<u8>)>;
     /// Forgets the clean pages except this one: they are given again when they are needed.
     fn forget_pages_but(&mut self, page: u32);
@@ -101,7 +103,8 @@ impl Kind {
         (self.wake)(head)
     }
 
-    /// The encoded event by which an entity is told a delivery's answer. `None` if the kind never asked for any.
+    /// The encoded event by which an entity is told a delivery's answer. `None` if the kind never
+    /// asked for any.
     pub fn answered(&self, delivery: &Delivery, answer: &Answer) -> Option<Vec<u8>> {
         (self.answered)(delivery, answer)
     }

@@ -21,8 +21,8 @@ pub(crate) fn long_tests() -> bool {
     std::env::var_os("BELLWETHER_LONG_TESTS").is_some()
 }
 
-/// Where the binary under test is: the one that cargo has built beside the tests, unless another is named (`.ci/run` names the
-/// release build, so that the tests themselves need not be built twice).
+/// Where the binary under test is: the one that cargo has built beside the tests, unless another is
+/// named (`.ci/run` names the release build, so that the tests themselves need not be built twice).
 pub(crate) fn binary() -> String {
     let named = std::env::var("BELLWETHER_BINARY");
     named.unwrap_or_else(|_| env!("CARGO_BIN_EXE_bellwether").to_owned())

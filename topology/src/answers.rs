@@ -1,7 +1,8 @@
-//! The answers to an entity's commands, by idempotency key: what makes a repeat return the first answer, for ever.
+//! The answers to an entity's commands, by idempotency key: what makes a repeat return the first
+//! answer, for ever.
 //!
-//! They live in pages of their own beside the row, loaded only by commands that carry a key, written in the same batch as
-//! the row that knows the command. Append-only.
+//! They live in pages of their own beside the row, loaded only by commands that carry a key,
+//! written in the same batch as the row that knows the command. Append-only.
 
 use crate::record::CommandKey;
 use actors::codec;
@@ -86,7 +87,8 @@ impl Answers {
         });
     }
 
-    /// The pages that have changed since they were stored, with their bytes. They count as stored from now on.
+    /// The pages that have changed since they were stored, with their bytes. They count as stored
+    /// from now on.
     pub fn take_changed(&mut self) -> Vec<(u32, Vec<u8>)> {
         if self.stored == self.list.len() {
             return Vec::new();

@@ -18,7 +18,8 @@ pub struct Read<T> {
 /// Why a read has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// The position asked for was not reached in time, or the entity may still turn up while recovery goes on.
+    /// The position asked for was not reached in time, or the entity may still turn up while
+    /// recovery goes on.
     #[error("not yet: {0}")]
     NotYet(Cow<'static, str>),
     /// The part that would answer has just been restarted, or is overloaded.
@@ -29,12 +30,14 @@ pub enum ReadError {
     Internal(String),
 }
 
-/// The key that makes a repeat of a command return the first answer. Its scope is the entity addressed.
+/// The key that makes a repeat of a command return the first answer. Its scope is the entity
+/// addressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Idempotency {
     /// 1 to 255 visible ASCII characters.
     pub key: String,
-    /// A hash of what was asked for (route, body): the same key with another fingerprint is refused.
+    /// A hash of what was asked for (route, body): the same key with another fingerprint is
+    /// refused.
     pub fingerprint: u64,
     /// The HTTP status that a success has, remembered with the answer.
     pub status: u16,
@@ -45,7 +48,8 @@ pub struct Idempotency {
 pub struct Commanded {
     /// The verdict.
     pub verdict: Verdict,
-    /// The position the answer reflects (exclusive: every record of the command's frame is below it).
+    /// The position the answer reflects (exclusive: every record of the command's frame is below
+    /// it).
     pub position: Position,
     /// The entity's view after it, as JSON text.
     pub view: Vec<u8>,
@@ -56,7 +60,8 @@ pub struct Commanded {
 /// Yes or no.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Done, or nothing to do. With the status to answer with if the command had an idempotency key.
+    /// Done, or nothing to do. With the status to answer with if the command had an idempotency
+    /// key.
     Done {
         /// The first answer's HTTP status.
         status: u16,
@@ -79,7 +84,8 @@ pub enum CommandError {
     /// It cannot be done, whatever the state: nothing was journaled.
     #[error("{0}")]
     Impossible(Cow<'static, str>),
-    /// The outcome is not known (a worker was restarted while it was under way): repeat with the same key.
+    /// The outcome is not known (a worker was restarted while it was under way): repeat with the
+    /// same key.
     #[error("the answer was lost, repeat with the same key")]
     Interrupted,
     /// The process is stopping.
@@ -95,7 +101,8 @@ pub enum CommandError {
 pub struct Intake {
     /// The producer's name and the number of the first event, if the producer numbers its events.
     pub producer: Option<(String, u64)>,
-    /// Each event: canonical CloudEvents JSON text, or what is wrong with it (it still consumes its number).
+    /// Each event: canonical CloudEvents JSON text, or what is wrong with it (it still consumes its
+    /// number).
     pub events: Vec<Result<Vec<u8>, Fault>>,
 }
 

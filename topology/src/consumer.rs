@@ -1,8 +1,9 @@
-//! Partition consumers: one actor per partition of a source. Each reads raw records on from what the journal knows, decodes
-//! them, hears them, and appends them under the partition's own way, so that a repeat of any of it changes nothing.
+//! Partition consumers: one actor per partition of a source. Each reads raw records on from what
+//! the journal knows, decodes them, hears them, and appends them under the partition's own way, so
+//! that a repeat of any of it changes nothing.
 //!
-//! A consumer is a blocking loop on a thread of its own. It keeps a few drafts under way, and waits while too much is in
-//! flight: that is all there is of back-pressure.
+//! A consumer is a blocking loop on a thread of its own. It keeps a few drafts under way, and waits
+//! while too much is in flight: that is all there is of back-pressure.
 
 use crate::handle::Handle;
 use crate::hear::{Hearer, Said, head};
@@ -76,9 +77,11 @@ impl Consumer {
         self.stopping.store(true, Ordering::Release);
     }
 
-    /// Reads until the source ends or it is told to stop; then everything it has read is durable. Blocks.
+    /// Reads until the source ends or it is told to stop; then everything it has read is durable.
+    /// Blocks.
     pub fn run(&self, next: u64) -> Result<(), String> {
-        // A consumer that has failed begins anew from what the journal knows; the lock only says that there is one loop.
+        // A consumer that has failed begins anew from what the journal knows; the lock only says
+        // that there is one loop.
         let mut partition =
             self.partition.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let partition = &mut *partition;

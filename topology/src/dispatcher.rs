@@ -1,5 +1,5 @@
-//! The dispatcher's shell: takes offers from workers, carries batches to sinks, and journals the answers. What to send when,
-//! and whom to tell, is the core's (`dispatch`).
+//! The dispatcher's shell: takes offers from workers, carries batches to sinks, and journals the
+//! answers. What to send when, and whom to tell, is the core's (`dispatch`).
 
 use crate::dispatch::{Came, Dispatch, Options, Outgoing, Sending, Told, Word};
 use crate::kinds::Kinds;
@@ -16,7 +16,8 @@ use tokio::sync::mpsc;
 /// A delivery, as a worker offers it.
 pub type Offer = Outgoing;
 
-/// A sink that answers: carries a batch, and says of each what came of it, in the same order. May block.
+/// A sink that answers: carries a batch, and says of each what came of it, in the same order. May
+/// block.
 pub trait Sink: Send {
     /// Carries these out.
     fn carry(&mut self, batch: &[Outgoing]) -> Vec<Came>;
@@ -119,7 +120,8 @@ pub fn put_answer(kinds: Kinds, draft: &mut Draft, told: &Told) {
         Some(event) => event,
         None if !told.last() => return,
         None => {
-            // The entry must end: a record that says nothing is judged, and there is a letter to look at.
+            // The entry must end: a record that says nothing is judged, and there is a letter to
+            // look at.
             tracing::error!(id = %told.id, "a kind has no words for an answer it asked for");
             Vec::new()
         }
@@ -132,7 +134,8 @@ pub fn put_answer(kinds: Kinds, draft: &mut Draft, told: &Told) {
     draft.push_parts(head, &told.address.key, &[&prefix, &event]);
 }
 
-/// The event by which the entity is told; none if its kind has no word for it, or panics looking for one.
+/// The event by which the entity is told; none if its kind has no word for it, or panics looking
+/// for one.
 fn in_its_words(kinds: Kinds, told: &Told, answer: &Answer) -> Option<Vec<u8>> {
     let kind = kinds.get(told.address.kind)?;
     let asked = AssertUnwindSafe(|| kind.answered(&told.delivery, answer));

@@ -1,8 +1,9 @@
-//! The engine, put together: what is opened in which order, who stands under the root, and how all of it stops.
+//! The engine, put together: what is opened in which order, who stands under the root, and how all
+//! of it stops.
 //!
-//! Order of start: the data directory and its lock, the store, the outbox, the journal (for which the others vouch), then the
-//! tree: writer, keeper, workers, timekeeper, dispatcher, outbox; partition consumers come last. What is *not* here: what any
-//! of them does.
+//! Order of start: the data directory and its lock, the store, the outbox, the journal (for which
+//! the others vouch), then the tree: writer, keeper, workers, timekeeper, dispatcher, outbox;
+//! partition consumers come last. What is *not* here: what any of them does.
 
 mod children;
 mod open;
@@ -42,7 +43,8 @@ impl Engine {
     /// Opens the data directory and starts everything but partition consumers.
     ///
     /// # Errors
-    /// The directory is held by another process, of a newer version, or damaged; the error says which and what to do.
+    /// The directory is held by another process, of a newer version, or damaged; the error says
+    /// which and what to do.
     pub async fn start(
         kinds: &'static [Kind],
         options: Options,

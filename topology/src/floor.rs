@@ -1,10 +1,13 @@
-//! The floor of one worker: its shards, the lives on them, and the batch at hand. Synchronous, without a runtime.
+//! The floor of one worker: its shards, the lives on them, and the batch at hand. Synchronous,
+//! without a runtime.
 //!
-//! A batch goes through it in three steps: [`Floor::plan`] finds out whom it concerns and wakes them, [`Floor::turn`] lets one
-//! of them apply its records (the resident's mailbox is between the two), and [`Floor::finish`] gathers what was caused, in
-//! order of (cause, index). Checkpoints take a shard's dirty lives between batches ([`Floor::capture`]).
+//! A batch goes through it in three steps: [`Floor::plan`] finds out whom it concerns and wakes
+//! them, [`Floor::turn`] lets one of them apply its records (the resident's mailbox is between the
+//! two), and [`Floor::finish`] gathers what was caused, in order of (cause, index). Checkpoints
+//! take a shard's dirty lives between batches ([`Floor::capture`]).
 //!
-//! What is *not* here: threads, mailboxes, the writer and the store's thread. The worker and the simulator drive it.
+//! What is *not* here: threads, mailboxes, the writer and the store's thread. The worker and the
+//! simulator drive it.
 
 mod capture;
 mod causes;
@@ -203,8 +206,8 @@ impl<S: Clone> Floor<S> {
         shard_of(address.hash(), self.shards_total)
     }
 
-    /// Takes a batch of frames in: finds out whom they concern, wakes who is not live (`seat` gives a new life its place),
-    /// and says who has a turn.
+    /// Takes a batch of frames in: finds out whom they concern, wakes who is not live (`seat` gives
+    /// a new life its place), and says who has a turn.
     pub fn plan(
         &self,
         frames: Vec<Arc<Frame>>,
@@ -255,7 +258,8 @@ impl<S: Clone> Floor<S> {
     ) -> Result<&'a mut Slot<S>, Error> {
         let (kind, name) = (record.kind, record.key);
         let same = |slot: &Slot<S>| slot.hash == hash && slot.kind == kind && slot.key == name;
-        // A look-up and an insertion, because the borrow checker cannot see that a found slot ends the first.
+        // A look-up and an insertion, because the borrow checker cannot see that a found slot ends
+        // the first.
         if shard.lives.find(hash, same).is_none() {
             let life = self.wake(shard, number, record)?;
             let life = Rc::new(RefCell::new(life));
@@ -285,7 +289,8 @@ impl<S: Clone> Floor<S> {
         } else {
             Life::new(address, &self.kinds)?
         };
-        // A replay may meet a row that is newer than the shard's count: at the entity's first record it is counted.
+        // A replay may meet a row that is newer than the shard's count: at the entity's first
+        // record it is counted.
         if life.is_unborn() || life.created() == record.position {
             *shard.entities.entry(record.kind.0).or_default() += 1;
         }

@@ -1,7 +1,7 @@
 //! What the store does not know yet of keys and look-up words, so that lists read their own writes.
 //!
-//! Per shard: what has changed since the last hand-over, and what is being written. Workers put it here, readers merge it
-//! over what is at rest.
+//! Per shard: what has changed since the last hand-over, and what is being written. Workers put it
+//! here, readers merge it over what is at rest.
 
 use actors::{Key, KindId};
 use std::collections::{BTreeMap, BTreeSet};

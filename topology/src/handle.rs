@@ -1,4 +1,5 @@
-//! The engine, as the door sees it: ask, command, take in, look. Cheap to clone, and the same over restarts of any worker.
+//! The engine, as the door sees it: ask, command, take in, look. Cheap to clone, and the same over
+//! restarts of any worker.
 
 mod commands;
 mod intake;

@@ -1,8 +1,9 @@
-//! Turning one domain event into one group of a draft: the event kept whole, and what it tells whom.
+//! Turning one domain event into one group of a draft: the event kept whole, and what it tells
+//! whom.
 //!
-//! The one place that asks kinds `hear`; partition consumers, the door and the workers (for what entities publish) all come
-//! through here. A kind that panics or finds the event unfit costs the event its hearing and opens a dead letter, and
-//! nothing else.
+//! The one place that asks kinds `hear`; partition consumers, the door and the workers (for what
+//! entities publish) all come through here. A kind that panics or finds the event unfit costs the
+//! event its hearing and opens a dead letter, and nothing else.
 
 use crate::kinds::Kinds;
 use crate::record::tag;
@@ -31,7 +32,8 @@ pub struct Said<'a> {
     pub event: &'a DomainEvent<'a>,
 }
 
-/// The head of a domain event's record. `depth` is how many records deep in a chain of causes it stands, 0 from outside.
+/// The head of a domain event's record. `depth` is how many records deep in a chain of causes it
+/// stands, 0 from outside.
 pub fn head(event_tag: u8, depth: u8) -> RecordHead {
     RecordHead { tag: event_tag, kind: KindId(0), depth }
 }

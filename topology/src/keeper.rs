@@ -1,7 +1,8 @@
-//! The store's keeper: the one thread that writes to it. Workers hand shards over; it waits until what their records caused
-//! is durable, writes them, and tells the worker.
+//! The store's keeper: the one thread that writes to it. Workers hand shards over; it waits until
+//! what their records caused is durable, writes them, and tells the worker.
 //!
-//! A store that fails is fatal to the process: the next start moves it aside if it is damaged and rebuilds it.
+//! A store that fails is fatal to the process: the next start moves it aside if it is damaged and
+//! rebuilds it.
 
 use crate::floor::Captured;
 use crate::worker::{Generations, Marks};
@@ -12,7 +13,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
-/// How many of a worker's effect drafts are durable. The writer counts them up, the keeper waits for them.
+/// How many of a worker's effect drafts are durable. The writer counts them up, the keeper waits
+/// for them.
 #[derive(Debug, Default)]
 pub struct EffectsDurable {
     count: Mutex<u64>,
@@ -44,7 +46,8 @@ impl EffectsDurable {
 pub struct HandOver {
     /// What to write.
     pub captured: Captured,
-    /// The worker's generation at work, and the one that hands this over: an older one's is refused.
+    /// The worker's generation at work, and the one that hands this over: an older one's is
+    /// refused.
     pub generation: (Arc<Generations>, u64),
     /// At least every position in it.
     pub ceiling: Position,
@@ -115,7 +118,8 @@ impl Loop {
         effects.wait_for(*wanted);
         let Captured { shard, writes, replay_from, note } = hand_over.captured;
         let (generations, own) = &hand_over.generation;
-        // No new generation begins while this one's shard is moved: it reads the store either before or after.
+        // No new generation begins while this one's shard is moved: it reads the store either
+        // before or after.
         let Some(at_work) = generations.hold(*own) else { return Ok(()) };
         self.staged.push((shard, replay_from, note.clone()));
         let checkpoint =
@@ -135,8 +139,8 @@ impl Loop {
         Ok(())
     }
 
-    /// A disk that refuses may be full, and have room in a later round. Until then what was handed over can be read from
-    /// the store's memory, none of this round counts, and the journal grows.
+    /// A disk that refuses may be full, and have room in a later round. Until then what was handed
+    /// over can be read from the store's memory, none of this round counts, and the journal grows.
     fn bear(&mut self, result: Result<(), Error>) -> Result<(), Error> {
         match result {
             Err(error @ (Error::Disk { .. } | Error::Image(image::Error::Disk { .. }))) => {

@@ -1,4 +1,5 @@
-//! The table of kinds as the engine uses it: the product's kinds, and the engine's own for dead letters.
+//! The table of kinds as the engine uses it: the product's kinds, and the engine's own for dead
+//! letters.
 
 use actors::deadletter::DeadLetter;
 use actors::{Kind, KindId};

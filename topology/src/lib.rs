@@ -1,7 +1,9 @@
-//! Where actors live and who looks after them: the supervision tree, workers and residents, the ways in, timers, deliveries.
+//! Where actors live and who looks after them: the supervision tree, workers and residents, the
+//! ways in, timers, deliveries.
 //!
-//! ractor supervises, actix populates. Everything that decides is a synchronous structure without a runtime (`floor`, `life`,
-//! `pending`, `dispatch`, the journal and the store of `state`); the threads and actors around them are thin.
+//! ractor supervises, actix populates. Everything that decides is a synchronous structure without a
+//! runtime (`floor`, `life`, `pending`, `dispatch`, the journal and the store of `state`); the
+//! threads and actors around them are thin.
 
 pub mod answers;
 pub mod api;

@@ -1,8 +1,10 @@
-//! A resident's core, sans IO: one entity in memory, and everything that happens to it when a record comes.
+//! A resident's core, sans IO: one entity in memory, and everything that happens to it when a
+//! record comes.
 //!
-//! The actix shell around it (`resident.rs`) adds a mailbox and nothing else; tests and the simulator drive a `Life` without
-//! any runtime. It keeps these: a record is applied once (its position says so), a refused or failed one leaves the state as
-//! it was, what it asks for is named by (position, index), and it is handed to the store whole, at one position.
+//! The actix shell around it (`resident.rs`) adds a mailbox and nothing else; tests and the
+//! simulator drive a `Life` without any runtime. It keeps these: a record is applied once (its
+//! position says so), a refused or failed one leaves the state as it was, what it asks for is named
+//! by (position, index), and it is handed to the store whole, at one position.
 
 mod apply;
 mod rest;
@@ -182,7 +184,8 @@ impl Life {
         self.mind.tags()
     }
 
-    /// The positions of its own records that are not in full trail pages, oldest first; and how many full pages there are.
+    /// The positions of its own records that are not in full trail pages, oldest first; and how
+    /// many full pages there are.
     pub fn trail(&self) -> (Vec<Position>, u32) {
         (self.trail.iter().collect(), self.trail_pages)
     }

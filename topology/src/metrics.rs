@@ -1,7 +1,8 @@
-//! The engine's metrics: every name once, with its help text and its unit, and one function a thing that happens.
+//! The engine's metrics: every name once, with its help text and its unit, and one function a thing
+//! that happens.
 //!
-//! Nothing here has a label that grows with users. Counters stand at zero from the start; gauges that need a look at the
-//! engine are set by [`crate::handle`] when somebody scrapes.
+//! Nothing here has a label that grows with users. Counters stand at zero from the start; gauges
+//! that need a look at the engine are set by [`crate::handle`] when somebody scrapes.
 
 use crate::floor::Counts;
 use crate::kinds::Kinds;
@@ -79,7 +80,8 @@ const BUCKETS: [f64; 16] = [
     1.0, 2.5, 10.0,
 ];
 
-/// Installs the process's one recorder, with everything described and at zero. Later calls give the same one.
+/// Installs the process's one recorder, with everything described and at zero. Later calls give the
+/// same one.
 pub fn install(kinds: &Kinds) -> PrometheusHandle {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
     let handle = RECORDER.get_or_init(|| {

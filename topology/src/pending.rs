@@ -1,8 +1,9 @@
 //! Pending entries of one shard: timers and deliveries that have not ended yet.
 //!
-//! A timer and a delivery are one thing: an id, an address, what to do, and when. They are stored with the entity that asked
-//! for them, in the same batch as its row, and stand here for the timekeeper and the dispatcher. An id that is not here has
-//! ended, and whatever comes for it is ignored.
+//! A timer and a delivery are one thing: an id, an address, what to do, and when. They are stored
+//! with the entity that asked for them, in the same batch as its row, and stand here for the
+//! timekeeper and the dispatcher. An id that is not here has ended, and whatever comes for it is
+//! ignored.
 
 use crate::record::{put_effect_id, tag};
 use actors::{Address, Delivery, EffectId, Timestamp, codec};
@@ -78,8 +79,8 @@ impl Pending {
         self.entries.get(&id)
     }
 
-    /// Takes at most `most` timers that are due, oldest first. They stay pending until their record is applied, but are
-    /// not given out again.
+    /// Takes at most `most` timers that are due, oldest first. They stay pending until their record
+    /// is applied, but are not given out again.
     pub fn take_due(&mut self, now: Timestamp, most: usize) -> Vec<(EffectId, Entry)> {
         let mut taken = Vec::new();
         while taken.len() < most {

@@ -1,14 +1,15 @@
 //! What a record's tag means, and what it puts in front of the event in the payload.
 //!
-//! `state` journals payloads as bytes; this room alone reads them. Everything is little endian. Tags and layouts are part of
-//! the data directory's format: they are only ever added to.
+//! `state` journals payloads as bytes; this room alone reads them. Everything is little endian.
+//! Tags and layouts are part of the data directory's format: they are only ever added to.
 
 use crate::api::Idempotency;
 use actors::{EffectId, Position};
 
 /// What a record is, by the first byte of its head.
 pub mod tag {
-    /// A domain event kept whole, from outside, or one of ours that only concerns the inside. No address.
+    /// A domain event kept whole, from outside, or one of ours that only concerns the inside. No
+    /// address.
     pub const EVENT: u8 = 0;
     /// What a domain event told an entity.
     pub const HEARD: u8 = 1;

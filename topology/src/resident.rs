@@ -1,7 +1,8 @@
 //! The resident: an actix actor with a mailbox, around a [`Life`]. All it does is call into it.
 //!
-//! Residents of a worker live on the worker's thread and share its floor. Two sorts of message reach them: a turn in the
-//! batch at hand, from the worker; and a look from a reader, from any thread.
+//! Residents of a worker live on the worker's thread and share its floor. Two sorts of message
+//! reach them: a turn in the batch at hand, from the worker; and a look from a reader, from any
+//! thread.
 
 use crate::floor::Floor;
 use crate::hear::panic_text;

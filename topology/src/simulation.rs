@@ -268,8 +268,8 @@ impl World {
         self.remember_durable()
     }
 
-    /// Nobody wants anything any more: everything comes to rest and is handed over. Crashes that are still planned come
-    /// first.
+    /// Nobody wants anything any more: everything comes to rest and is handed over. Crashes that
+    /// are still planned come first.
     fn heal(&mut self) {
         for _ in 0..100_000 {
             let rested = self.try_rest();

@@ -1,7 +1,8 @@
 //! Callers who wait for what becomes of a record, by its position.
 //!
-//! The writer registers them when it gives the record its position, before anyone can read it; the worker that applies the
-//! record answers. Whoever is still here when a worker begins anew is told that the answer is lost.
+//! The writer registers them when it gives the record its position, before anyone can read it; the
+//! worker that applies the record answers. Whoever is still here when a worker begins anew is told
+//! that the answer is lost.
 
 use crate::api::Verdict;
 use actors::Position;

@@ -1,7 +1,9 @@
-//! A worker: one OS thread that hosts shards. It reads the journal by cursor, gives each batch to the residents it concerns,
-//! hands what they caused to the writer, moves its watermark, and hands shards over to the store now and then.
+//! A worker: one OS thread that hosts shards. It reads the journal by cursor, gives each batch to
+//! the residents it concerns, hands what they caused to the writer, moves its watermark, and hands
+//! shards over to the store now and then.
 //!
-//! This is the loop; what a batch does is the floor's, and how the thread is started and watched is the tree's.
+//! This is the loop; what a batch does is the floor's, and how the thread is started and watched is
+//! the tree's.
 
 mod rounds;
 mod status;
@@ -82,7 +84,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A new generation of this worker, as the store and the journal have it. To be called on its thread.
+    /// A new generation of this worker, as the store and the journal have it. To be called on its
+    /// thread.
     pub fn open(spec: Arc<Spec>) -> Result<Self, Error> {
         let generation = spec.link.next_generation();
         spec.directory.retain(|address, _| {

@@ -1,8 +1,9 @@
-//! The journal's writer: one OS thread that takes drafts from everybody, appends what has queued while the last fsync ran,
-//! commits it, and then tells each of them.
+//! The journal's writer: one OS thread that takes drafts from everybody, appends what has queued
+//! while the last fsync ran, commits it, and then tells each of them.
 //!
-//! It waits for nobody but the disk. A failed commit is fatal: the thread ends, the tree notices, the process exits and
-//! starts again from what is durable. The shell is here, the journal itself is `state`'s.
+//! It waits for nobody but the disk. A failed commit is fatal: the thread ends, the tree notices,
+//! the process exits and starts again from what is durable. The shell is here, the journal itself
+//! is `state`'s.
 
 use crate::waiters::{Waiter, Waiters};
 use actors::{Position, Timestamp};
@@ -24,7 +25,8 @@ const SEAL_AFTER: Duration = Duration::from_millis(200);
 /// A clock that jumps further than this against the steady one is counted and logged.
 const CLOCK_JUMP_MS_MAX: i64 = 2_000;
 
-/// Whom to tell what became of a draft, once it is durable. Runs on the writer's thread: it must not wait.
+/// Whom to tell what became of a draft, once it is durable. Runs on the writer's thread: it must
+/// not wait.
 pub type Reply = Box<dyn FnOnce(Result<Receipt, AppendError>) + Send>;
 
 /// A draft on its way to the writer.
@@ -255,7 +257,8 @@ impl Loop {
         Ok(())
     }
 
-    /// Effects, timers and answers for which there was no room are tried again, in their order, before anything new.
+    /// Effects, timers and answers for which there was no room are tried again, in their order,
+    /// before anything new.
     fn append_deferred(&mut self, replies: &mut Replies) {
         while let Some(submission) = self.deferred.pop_front() {
             if let Some(again) = self.try_append(submission, replies) {
@@ -273,7 +276,8 @@ impl Loop {
         }
     }
 
-    /// Appends a draft. Gives back one that must wait until the disk has room: what is urgent is never refused.
+    /// Appends a draft. Gives back one that must wait until the disk has room: what is urgent is
+    /// never refused.
     fn try_append(
         &mut self,
         mut submission: Submission,

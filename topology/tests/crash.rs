@@ -1,6 +1,6 @@
-//! The engine's core on a disk that loses power: after a crash at any single change, and after crashes
-//! upon crashes, everything acknowledged is there and everything that follows from it has happened
-//! once.
+//! The engine's core on a disk that loses power: after a crash at any single change, and after
+//! crashes upon crashes, everything acknowledged is there and everything that follows from it has
+//! happened once.
 //!
 //! Some crash points by default; with BELLWETHER_TEST_FULL=1 every single one of a history of 2,000
 //! frames, which wants a release build and some minutes.
@@ -35,7 +35,8 @@ fn without_a_crash_every_promise_holds_and_everything_has_happened() {
     }
 }
 
-/// The same seed with the power gone after each change in turn, in the start, the work, the checkpoints.
+/// The same seed with the power gone after each change in turn, in the start, the work, the
+/// checkpoints.
 #[test]
 fn a_crash_after_any_single_change_breaks_no_promise() {
     let (wants, points) = if is_full() { (1_400, u64::MAX) } else { (160, 90) };

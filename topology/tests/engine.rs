@@ -1,4 +1,5 @@
-//! The engine over a real disk: what goes in comes out, also after a stop and after the process just ends.
+//! The engine over a real disk: what goes in comes out, also after a stop and after the process
+//! just ends.
 
 use actors::KINDS;
 use actors::inbox::{self, Inbox};

@@ -62,7 +62,8 @@ impl Look {
                         self.at = Some(at);
                         continue;
                     }
-                    // Nothing more is here, or it is being written just now: read it anew next time.
+                    // Nothing more is here, or it is being written just now: read it anew next
+                    // time.
                     let again = self.walk(&segment, next)?;
                     self.at = Some((segment, again));
                     return Ok(None);
@@ -71,8 +72,8 @@ impl Look {
         }
     }
 
-    /// The start of the last segment that begins at or before `position`, if any does that begins at
-    /// `base_min` or later; for the very first look, also the first one there is.
+    /// The start of the last segment that begins at or before `position`, if any does that begins
+    /// at `base_min` or later; for the very first look, also the first one there is.
     fn enter(
         &self,
         position: Position,

@@ -50,15 +50,16 @@ impl Store {
     /// Brings a shard's rows to where a checkpoint needs them. It counts from the next commit on.
     ///
     /// # Errors
-    /// The key-value store or the disk fails, or something does not fit. After a failure of the disk
-    /// what was handed over is in memory and readable, and the checkpoint may be tried again
+    /// The key-value store or the disk fails, or something does not fit. After a failure of the
+    /// disk what was handed over is in memory and readable, and the checkpoint may be tried again
     /// without it.
     pub fn stage(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
         let Checkpoint { shard, writes, replay_from, note, ceiling } = checkpoint;
         self.raise_ceiling(ceiling)?;
         let again = self.staged.iter().any(|staged| staged.shard == shard);
         let committed = if again { self.commit_staged() } else { Ok(()) };
-        // Whatever fails from here on, what was handed over is in memory, and goes down another time.
+        // Whatever fails from here on, what was handed over is in memory, and goes down another
+        // time.
         self.take_in(shard, writes)?;
         committed?;
         let (form, image, entries, bytes) = if self.wants_image(shard, replay_from) {

@@ -11,7 +11,8 @@ use state::store::{self, Kv, SledKv, Store};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The key space is cut into so many shards. Written in the data directory: a directory keeps what it began with.
+/// The key space is cut into so many shards. Written in the data directory: a directory keeps what
+/// it began with.
 const SHARDS: u16 = 64;
 
 /// Why the engine cannot start.

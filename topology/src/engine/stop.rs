@@ -8,15 +8,16 @@ use std::time::Duration;
 /// How often a stopping engine looks whether a part has ended.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// A checkpoint is repeated while records keep coming from what is still in the air, but not for ever.
+/// A checkpoint is repeated while records keep coming from what is still in the air, but not for
+/// ever.
 const ROUNDS_MAX: u32 = 8;
 
 /// Behind the last checkpoint a clean stop leaves no more than seals.
 const SEALS_MAX: u64 = 2;
 
 impl Engine {
-    /// Drains and stops: sources, commands, answers, workers, outbox, checkpoint, seal. Whoever calls bounds the time; what
-    /// is cut short is replayed at the next start, nothing is lost.
+    /// Drains and stops: sources, commands, answers, workers, outbox, checkpoint, seal. Whoever
+    /// calls bounds the time; what is cut short is replayed at the next start, nothing is lost.
     ///
     /// # Errors
     /// A part failed on the way; what was accepted is in the journal.

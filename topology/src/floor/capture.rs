@@ -25,7 +25,8 @@ pub struct Evicted<S> {
 }
 
 impl<S: Clone> Floor<S> {
-    /// Takes what has changed in a shard, whole, between two batches; `applied` is where the worker stands.
+    /// Takes what has changed in a shard, whole, between two batches; `applied` is where the worker
+    /// stands.
     ///
     /// # Panics
     /// The last capture of this shard was not [`Self::settle`]d.
@@ -48,7 +49,8 @@ impl<S: Clone> Floor<S> {
         Captured { shard: number, writes, replay_from, note }
     }
 
-    /// What was captured of a shard is written: it is read from the store from now on, and a replay begins later.
+    /// What was captured of a shard is written: it is read from the store from now on, and a replay
+    /// begins later.
     pub fn settle(&self, number: u16, replay_from: Position) {
         let mut shards = self.shards.borrow_mut();
         let Some(shard) = shards.get_mut(&number) else { return };
@@ -60,8 +62,9 @@ impl<S: Clone> Floor<S> {
         self.fresh.shard(number).written();
     }
 
-    /// Puts lives of a shard to rest that are at rest in the store as they are: at most `most`, those that had no record in
-    /// the last `idle_batches` batches. Between two batches, and not while the shard is being written.
+    /// Puts lives of a shard to rest that are at rest in the store as they are: at most `most`,
+    /// those that had no record in the last `idle_batches` batches. Between two batches, and not
+    /// while the shard is being written.
     pub fn evict(&self, number: u16, idle_batches: u32, most: usize) -> Vec<Evicted<S>> {
         let mut shards = self.shards.borrow_mut();
         let Some(shard) = shards.get_mut(&number).filter(|shard| !shard.capturing) else {

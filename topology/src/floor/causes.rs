@@ -1,5 +1,5 @@
-//! What a batch has caused, as drafts for the writer: one a shard, in order of (cause, index), so that the journal's origin
-//! table drops what a replay yields again.
+//! What a batch has caused, as drafts for the writer: one a shard, in order of (cause, index), so
+//! that the journal's origin table drops what a replay yields again.
 
 use super::Floor;
 use crate::hear::{Hearer, Said, head, parse_own};
@@ -137,7 +137,8 @@ impl Publisher {
     }
 }
 
-/// A publication as CloudEvents JSON text. Its id derives from what caused it, so that a replay writes the same.
+/// A publication as CloudEvents JSON text. Its id derives from what caused it, so that a replay
+/// writes the same.
 fn write_event(out: &mut Vec<u8>, source: &str, id: EffectId, publication: &Publication) {
     let text = |value: &str| serde_json::to_string(value).expect("a string is JSON");
     let event = format!(

@@ -1,4 +1,5 @@
-//! One life's turn in a batch: it applies its records, and whoever waits for one of them is answered.
+//! One life's turn in a batch: it applies its records, and whoever waits for one of them is
+//! answered.
 
 use super::{Floor, NONE, ShardAtRest};
 use crate::api::Verdict;

@@ -51,7 +51,8 @@ impl Handle {
         Ok(taken)
     }
 
-    /// Hears every event into the draft. Gives what became of each event that has a group, in order of the groups.
+    /// Hears every event into the draft. Gives what became of each event that has a group, in order
+    /// of the groups.
     fn hear_all(&self, intake: &Intake, draft: &mut Draft, taken: &mut Taken) -> Vec<Fate> {
         let mut hearer = Hearer::new(self.inner.kinds);
         let now = wall_clock();

@@ -11,7 +11,8 @@ use actors::{Address, DomainEvent, Key, KindId, codec};
 use state::frame::{Draft, Mark, RecordHead, Way};
 
 impl Handle {
-    /// A dead letter's payload: the domain event's text. `None` if there is no such letter, or its record is no event.
+    /// A dead letter's payload: the domain event's text. `None` if there is no such letter, or its
+    /// record is no event.
     pub async fn dead_letter_payload(
         &self,
         id: &Key,
@@ -28,7 +29,8 @@ impl Handle {
         Ok(Some(String::from_utf8_lossy(record.payload).into_owned()))
     }
 
-    /// Tries a dead letter again, as a new record: its domain event is heard anew, in the frame that marks it as retried.
+    /// Tries a dead letter again, as a new record: its domain event is heard anew, in the frame
+    /// that marks it as retried.
     pub async fn retry_dead_letter(&self, id: &Key) -> Result<Commanded, CommandError> {
         let text = self.dead_letter_payload(id, Freshness::default()).await;
         let text = text.map_err(|error| CommandError::Internal(error.to_string()))?;

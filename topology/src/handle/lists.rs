@@ -1,4 +1,5 @@
-//! Lists over entities of a kind: what is at rest in every shard, merged with what the store does not know yet.
+//! Lists over entities of a kind: what is at rest in every shard, merged with what the store does
+//! not know yet.
 
 use super::reads::internal;
 use super::{Freshness, Handle, Inner};
@@ -63,7 +64,8 @@ impl Inner {
                 found.extend(names.map(|name| (name.clone(), true)));
             }
         }
-        // The changes are looked at first: what is written in between is then found twice, not missed.
+        // The changes are looked at first: what is written in between is then found twice, not
+        // missed.
         for name in self.stored_keys(shard, kind, (listing, &from), wanted + removed)? {
             if matches(&name) {
                 found.entry(name).or_insert(true);

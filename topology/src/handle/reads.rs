@@ -1,4 +1,5 @@
-//! Reads of one entity. A live one is asked by mail, one at rest is read from the store; nobody is woken.
+//! Reads of one entity. A live one is asked by mail, one at rest is read from the store; nobody is
+//! woken.
 
 use super::{Freshness, Handle, Inner};
 use crate::api::{EventRef, HistoryItem, Read, ReadError};

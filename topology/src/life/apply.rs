@@ -18,7 +18,8 @@ struct Poison {
 }
 
 impl Life {
-    /// Applies one record of this entity's. `again` reads another of its records, should it have to be restored.
+    /// Applies one record of this entity's. `again` reads another of its records, should it have to
+    /// be restored.
     pub fn apply(
         &mut self,
         record: &Record<'_>,

@@ -1,4 +1,5 @@
-//! Between memory and rest: waking a life from its row, handing it over whole, and restoring a mind that was spoilt.
+//! Between memory and rest: waking a life from its row, handing it over whole, and restoring a mind
+//! that was spoilt.
 
 use super::{Error, Life, NewestPage, Rest};
 use crate::kinds::Kinds;
@@ -81,8 +82,8 @@ impl Life {
         })
     }
 
-    /// Hands the entity over, whole, at its position: row, changed pages, answers, tags and pending entries. From now on
-    /// it counts as stored.
+    /// Hands the entity over, whole, at its position: row, changed pages, answers, tags and pending
+    /// entries. From now on it counts as stored.
     pub fn save(&mut self, pending: &Pending) -> Write {
         // The row comes first: its key stands for the entity.
         let mut writes = vec![(key::row(self.address.kind, &self.address.key), None)];
@@ -139,8 +140,8 @@ impl Life {
         row.encode()
     }
 
-    /// Pages that changed go under keys of their own, except the newest, which the row carries; and so does the one that
-    /// was the newest until now.
+    /// Pages that changed go under keys of their own, except the newest, which the row carries; and
+    /// so does the one that was the newest until now.
     fn save_pages(&mut self, writes: &mut Writes) {
         let (kind, name) = (self.address.kind, &self.address.key);
         let mut changed = self.mind.take_changed_pages();
@@ -188,8 +189,9 @@ impl Life {
         self.stored_tags = tags;
     }
 
-    /// Restores the mind after a record has spoilt it: the row as it was handed over last, and the records since that were
-    /// folded. Appends nothing and asks for nothing: what those records caused was taken down when they were applied.
+    /// Restores the mind after a record has spoilt it: the row as it was handed over last, and the
+    /// records since that were folded. Appends nothing and asks for nothing: what those records
+    /// caused was taken down when they were applied.
     pub fn restore(
         &mut self,
         kinds: &Kinds,
@@ -235,7 +237,8 @@ impl Life {
         }
     }
 
-    /// Gives the mind a page it asked for: the one that came with the row, or one at rest, or a new one.
+    /// Gives the mind a page it asked for: the one that came with the row, or one at rest, or a new
+    /// one.
     pub(super) fn give_page(&mut self, page: u32, rest: &dyn Rest) -> Result<(), Error> {
         if let NewestPage::AtRest(newest, bytes) = &mut self.newest_page
             && *newest == page

@@ -29,8 +29,8 @@ pub(super) fn stored(process: &Process) -> Stored {
     all
 }
 
-/// What is at rest may be older than the journal, never newer, and is what a fold of the journal was
-/// at that position.
+/// What is at rest may be older than the journal, never newer, and is what a fold of the journal
+/// was at that position.
 ///
 /// # Panics
 /// It is not so.

@@ -1,6 +1,6 @@
-//! What clients want of the engine, made up beforehand: commands, with keys and without, repeated and
-//! mismatched; numbered batches with repeats and gaps; unnumbered events, campus events, and what is
-//! no good at all.
+//! What clients want of the engine, made up beforehand: commands, with keys and without, repeated
+//! and mismatched; numbered batches with repeats and gaps; unnumbered events, campus events, and
+//! what is no good at all.
 //!
 //! What is *not* here: when each is sent. A client that got no answer sends again what may safely
 //! be sent again.

@@ -150,7 +150,8 @@ impl Oracle {
         }
     }
 
-    /// An effect is in the journal: somebody must have asked for it, and it must be what was asked for.
+    /// An effect is in the journal: somebody must have asked for it, and it must be what was asked
+    /// for.
     fn carried_out(&mut self, id: EffectId, records: &[Record<'_>]) {
         let due = self.due.remove(&id).unwrap_or_else(|| panic!("nobody asked for {id}, or twice"));
         let first = &records[0];

@@ -167,7 +167,8 @@ impl Process {
         self.queue.push_back(submission);
     }
 
-    /// The writer's step: appends at most so many drafts, commits, and says what it said to clients.
+    /// The writer's step: appends at most so many drafts, commits, and says what it said to
+    /// clients.
     pub fn write(&mut self, most: usize, now: Timestamp) -> Result<Vec<Reply>, Failed> {
         let mut replies = Vec::new();
         let mut others = Vec::new();
@@ -284,8 +285,8 @@ impl Process {
         }
     }
 
-    /// A sink carries one batch out, and the dispatcher journals what came of it. Gives the ids that
-    /// the gateway was asked for.
+    /// A sink carries one batch out, and the dispatcher journals what came of it. Gives the ids
+    /// that the gateway was asked for.
     pub fn carry(&mut self, now: Timestamp, chance: &mut Chance) -> Vec<EffectId> {
         if self.carrying.is_empty() {
             return Vec::new();

@@ -1,4 +1,5 @@
-//! A child of the root: an actor around a task. It fails when its task fails, panics or ends before its time.
+//! A child of the root: an actor around a task. It fails when its task fails, panics or ends before
+//! its time.
 
 use ractor::thread_local::{ThreadLocalActor, ThreadLocalActorSpawner};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};

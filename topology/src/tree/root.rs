@@ -142,7 +142,8 @@ impl State {
         }
     }
 
-    /// A child has failed: how long to wait before it is started again, or nothing if the tree gives up.
+    /// A child has failed: how long to wait before it is started again, or nothing if the tree
+    /// gives up.
     fn failed(&mut self, name: &str, why: &str) -> Option<Duration> {
         self.show(name, "failed", false);
         if self.letting_go {

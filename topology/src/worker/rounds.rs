@@ -1,5 +1,6 @@
-//! When to hand which shard to the store: rounds over all shards of a worker, one shard at a time, by bytes of journal and by
-//! time. And what comes with time: timers that are due, deliveries that wait.
+//! When to hand which shard to the store: rounds over all shards of a worker, one shard at a time,
+//! by bytes of journal and by time. And what comes with time: timers that are due, deliveries that
+//! wait.
 
 use super::{Error, Spec, Worker};
 use crate::dispatcher::Offer;
@@ -85,7 +86,8 @@ impl Rounds {
         self.in_flight.is_some() || !self.queue.is_empty()
     }
 
-    /// The shard to hand over now, if any. Shards in which nothing changed are handed over too: their replay begins later.
+    /// The shard to hand over now, if any. Shards in which nothing changed are handed over too:
+    /// their replay begins later.
     pub(super) fn next_shard(&mut self) -> Option<u16> {
         if self.in_flight.is_some() {
             return None;
@@ -168,7 +170,8 @@ impl Worker {
         self.spec.shards.iter().filter_map(due).min()
     }
 
-    /// Offers the dispatcher what it has not seen. Only once caught up: before that, an answer may be on its way.
+    /// Offers the dispatcher what it has not seen. Only once caught up: before that, an answer may
+    /// be on its way.
     pub(super) fn hand_out_deliveries(&mut self) -> Result<(), Error> {
         self.spec.link.set_next_due(self.next_due());
         for shard in &self.spec.shards {

@@ -29,7 +29,8 @@ pub enum Control {
     Drain,
 }
 
-/// How a worker is: (shard, entities, residents, deliveries, timers, replay from), residents and entities by kind.
+/// How a worker is: (shard, entities, residents, deliveries, timers, replay from), residents and
+/// entities by kind.
 pub struct WorkerState {
     /// Each shard's figures.
     pub shards: Vec<(u16, u64, u64, u64, u64, Position)>,
@@ -80,7 +81,8 @@ impl Link {
         self.applied.subscribe()
     }
 
-    /// Its watermark now: it has applied everything below. Never goes backwards, over all generations.
+    /// Its watermark now: it has applied everything below. Never goes backwards, over all
+    /// generations.
     pub fn position(&self) -> Position {
         self.position.load(Ordering::Acquire)
     }
@@ -90,7 +92,8 @@ impl Link {
         self.open.load(Ordering::Acquire)
     }
 
-    /// Whether it is where readers have seen it: false while a new generation is behind the one before.
+    /// Whether it is where readers have seen it: false while a new generation is behind the one
+    /// before.
     pub fn is_current(&self) -> bool {
         self.generations.at_work() <= 1 || self.is_open()
     }
@@ -179,7 +182,8 @@ impl Generations {
 /// What the store says of a shard: where a replay of it begins, the engine's note, and since when.
 type Mark = (Position, Option<Vec<u8>>, Instant);
 
-/// What the store says of each shard: the keeper writes it, a worker's next generation begins from it.
+/// What the store says of each shard: the keeper writes it, a worker's next generation begins from
+/// it.
 #[derive(Debug)]
 pub struct Marks(Mutex<Vec<Mark>>);
 

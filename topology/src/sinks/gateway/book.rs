@@ -1,4 +1,5 @@
-//! The gateway's book: a file with a line per charge, capture and refund, and what is known from it.
+//! The gateway's book: a file with a line per charge, capture and refund, and what is known from
+//! it.
 //!
 //! Lines gather in memory and are written and fsynced together. At the start the book is read
 //! whole; a torn last batch, which nobody has been answered for, is cut. What is *not* here: who

@@ -1,5 +1,5 @@
-//! Real payments and the mock gateway together: any commands, lost answers, repeats and crashes, and
-//! in the end the gateway's book and the payments tell of the same money.
+//! Real payments and the mock gateway together: any commands, lost answers, repeats and crashes,
+//! and in the end the gateway's book and the payments tell of the same money.
 //!
 //! What is *not* here: the journal and the dispatcher. Records and deliveries are kept in memory.
 
@@ -101,7 +101,8 @@ impl World {
         self.tell(who, &event);
     }
 
-    /// Offers what is pending, in any order and a few at a time; some of what comes is not taken in.
+    /// Offers what is pending, in any order and a few at a time; some of what comes is not taken
+    /// in.
     fn carry(&mut self, lossy: bool) {
         let Some(mut gateway) = self.take_gateway() else { return };
         let mut ids: Vec<EffectId> = self.pending.keys().copied().collect();
