@@ -77,7 +77,8 @@ pub(crate) async fn drain(engine: &Engine, within: Duration) -> Result<(), Error
     match tokio::time::timeout(within, engine.drain()).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(why)) => Err(Error::Failed(format!(
-            "stopping failed: {why}; what was accepted is in the journal, and the next start goes on \
+            "stopping failed: {why}; what was accepted is in the journal, and the next start \
+             goes on \
              from there"
         ))),
         Err(_) => Err(Error::Failed(format!(

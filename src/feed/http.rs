@@ -198,7 +198,8 @@ impl Target for Server {
                 Err(Error::Changed { producer: producer.to_owned(), number })
             }
             "sequence-gap" => Err(Error::Target(format!(
-                "the server {} wants number {} of producer {producer} next, not {first}: is another \
+                "the server {} wants number {} of producer {producer} next, not {first}: is \
+                 another \
                  feed running under the same name, or is it another server by now?",
                 self.base,
                 problem.next_sequence.unwrap_or(0)

@@ -177,7 +177,9 @@ fn event(id: &str, user: &str) -> String {
     json!({
         "specversion": "1.0", "id": id, "source": "/kill", "time": "2026-11-20T09:00:00Z",
         "type": "com.example.learning.lesson.completed.v1",
-        "data": {"user_id": user, "course_id": format!("course-{}", user.len() % 3), "lesson_id": id},
+        "data": {
+            "user_id": user, "course_id": format!("course-{}", user.len() % 3), "lesson_id": id,
+        },
     })
     .to_string()
 }

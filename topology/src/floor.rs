@@ -20,7 +20,7 @@ use crate::fresh::AllFresh;
 use crate::kinds::Kinds;
 use crate::life::{Caused, Error, Life, Rest};
 use crate::pending::{Pending, from_stored};
-use crate::waiters::Waiters;
+use crate::waiters::{Told, Waiter, Waiters};
 use actors::{Address, Effects, Key, KindId, Position, Timestamp, address_hash, codec};
 use hashbrown::HashTable;
 use state::frame::{Frame, Record};
@@ -43,6 +43,8 @@ pub struct Floor<S> {
     batch: RefCell<Batch>,
     fx: RefCell<Effects>,
     counts: RefCell<Counts>,
+    /// Whom to tell what once the batch is applied whole.
+    answers: RefCell<Vec<(Waiter, Told)>>,
     batch_number: Cell<u32>,
     residents: Cell<usize>,
 }
@@ -167,6 +169,7 @@ impl<S: Clone> Floor<S> {
             batch: RefCell::default(),
             fx: RefCell::new(Effects::new(Timestamp(0), 0)),
             counts: RefCell::default(),
+            answers: RefCell::default(),
             batch_number: Cell::new(0),
             residents: Cell::new(0),
         })
@@ -299,6 +302,15 @@ impl<S: Clone> Floor<S> {
             self.fresh.shard(number).born(address.kind, &address.key);
         }
         Ok(life)
+    }
+
+    /// Answers the callers whose commands were applied. To be called when reads and lists reflect
+    /// the batch, so that whoever is answered reads its own write.
+    pub fn answer(&self) {
+        for (waiter, told) in self.answers.take() {
+            // The caller may have gone; then nobody needs the answer.
+            let _ = waiter.send(told);
+        }
     }
 
     /// What has happened since the last call.

@@ -172,6 +172,7 @@ impl Worker {
         self.cursor = end;
         self.rounds.read(bytes);
         self.spec.link.applied(end, &self.home.0);
+        self.home.0.answer();
         Ok(())
     }
 

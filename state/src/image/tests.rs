@@ -1,3 +1,5 @@
+//! Images: what is written comes back, block by block, and any damage is noticed and named.
+
 use super::*;
 use crate::disk::{Disk, FaultyDisk, RealDisk};
 use std::sync::Arc;

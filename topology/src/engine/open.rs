@@ -38,7 +38,8 @@ pub enum Error {
     Sink(String),
     /// The journal no longer reaches back to where a replay would have to begin.
     #[error(
-        "the journal begins at position {first}, but shard {shard} has to be replayed from {needed}: \
+        "the journal begins at position {first}, but shard {shard} has to be replayed from \
+         {needed}: \
          restore the missing segments"
     )]
     Unreachable {
@@ -133,7 +134,8 @@ pub(super) fn open(
 fn report_store(opened: &store::Opened) {
     if let Some((why, to)) = &opened.aside {
         let to = to.display();
-        tracing::warn!(why, %to, "the store was moved aside and is rebuilt from images and journal");
+        let what = "the store was moved aside and is rebuilt from images and journal";
+        tracing::warn!(why, %to, what);
         crate::metrics::store_moved_aside();
     }
     for lost in &opened.images_lost {

@@ -4,14 +4,10 @@ use super::Handle;
 use crate::api::{CommandError, Commanded, Idempotency};
 use crate::record::{put_command, tag};
 use crate::writer::Submission;
-use actors::{Address, Entity, Position, codec};
+use actors::{Address, Entity, codec};
 use state::frame::{Draft, Mark, RecordHead, Way};
 use state::journal::AppendError;
-use std::time::Duration;
 use tokio::sync::oneshot;
-
-/// A command is applied by now; only the end of its batch is waited for.
-const WATERMARK_WAIT_MAX: Duration = Duration::from_secs(5);
 
 impl Handle {
     /// Tells an entity something and waits until it has applied it.
@@ -63,23 +59,12 @@ impl Handle {
             tracing::warn!(key = %address.key, "the answer to a command was lost");
             CommandError::Interrupted
         })?;
-        self.watermark_at(address, receipt.end).await;
         Ok(Commanded {
             verdict: told.verdict,
             position: receipt.end,
             view: told.view,
             replayed: told.replayed,
         })
-    }
-
-    /// Waits until reads and lists reflect a command that is applied: whoever was answered reads
-    /// its own write, and never sees a position below the one it was told.
-    async fn watermark_at(&self, address: &Address, end: Position) {
-        let link = self.inner.worker_of(self.inner.shard_of(address));
-        let mut watermark = link.watermark();
-        let reached = watermark.wait_for(|position| *position >= end);
-        // A worker that is restarted now has applied the command, and says so when it is back.
-        let _ = tokio::time::timeout(WATERMARK_WAIT_MAX, reached).await;
     }
 }
 

@@ -212,6 +212,7 @@ impl Process {
             self.submit(Submission { draft, from: From::Effects(self.generation), waiter: None });
         }
         self.cursor = end;
+        self.floor.answer();
         Ok(true)
     }
 
