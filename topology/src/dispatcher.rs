@@ -2,14 +2,15 @@
 //! answers. What to send when, and whom to tell, is the core's (`dispatch`).
 
 use crate::dispatch::{Came, Dispatch, Options, Outgoing, Sending, Told, Word};
+use crate::hear::panic_text;
 use crate::kinds::Kinds;
 use crate::record::{put_effect_id, tag};
-use crate::writer::{Submission, Writer, wall_clock};
+use crate::writer::{Reply, Submission, Writer, wall_clock};
 use actors::{Answer, EffectId, KindId, codec, deadletter};
 use state::frame::{Draft, Mark, RecordHead, Way};
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -36,6 +37,8 @@ pub struct Dispatcher {
     pub writer: Writer,
     /// What workers offer.
     pub offers: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Offer>>>,
+    /// Has the workers offer everything that is pending once more.
+    pub offer_again: Box<dyn Fn() + Send + Sync>,
 }
 
 type Carried = Vec<(EffectId, String, Came)>;
@@ -45,7 +48,10 @@ impl Dispatcher {
     pub async fn run(&self) -> Result<(), String> {
         let mut offers = self.offers.lock().await;
         let mut core = Dispatch::new(Options { batch_max: 4_096, ..Options::default() }, 1);
+        // What an earlier run of this task was offered is forgotten.
+        (self.offer_again)();
         let (carried_sender, mut carried) = mpsc::unbounded_channel::<Carried>();
+        let (durable_sender, mut durable) = mpsc::unbounded_channel::<Vec<EffectId>>();
         loop {
             while let Some(sending) = core.next(wall_clock()) {
                 self.carry(sending, carried_sender.clone());
@@ -62,7 +68,10 @@ impl Dispatcher {
                     }
                     None => return Ok(()),
                 },
-                Some(came) = carried.recv() => self.take_answers(&mut core, came)?,
+                Some(came) = carried.recv() => {
+                    self.take_answers(&mut core, came, durable_sender.clone())?;
+                }
+                Some(ids) = durable.recv() => ids.into_iter().for_each(|id| core.withdraw(id)),
                 () = tokio::time::sleep(Duration::from_millis(wait_ms as u64)) => {}
             }
         }
@@ -79,31 +88,51 @@ impl Dispatcher {
             return;
         };
         tokio::task::spawn_blocking(move || {
-            let came = match sink.lock() {
-                Ok(mut sink) => sink.carry(&sending.batch),
-                Err(_) => vec![Came::Lost; sending.batch.len()],
-            };
+            let mut came = carry_out(&sink, &sending.batch);
+            // Of what a sink says nothing, nobody knows whether it happened.
+            came.resize(sending.batch.len(), Came::Lost);
             let carried = sending.batch.into_iter().zip(came);
             let carried = carried.map(|(out, came)| (out.id, out.delivery.sink, came));
             let _ = answers.send(carried.collect());
         });
     }
 
-    fn take_answers(&self, core: &mut Dispatch, carried: Carried) -> Result<(), String> {
+    fn take_answers(
+        &self,
+        core: &mut Dispatch,
+        carried: Carried,
+        durable: mpsc::UnboundedSender<Vec<EffectId>>,
+    ) -> Result<(), String> {
         let mut draft = Draft::new(Way::engine());
         draft.urgent = true;
+        let mut ended = Vec::new();
         for (id, sink, came) in carried {
             crate::metrics::carried(&sink, outcome(&came));
             if let Some(told) = core.came(wall_clock(), id, came) {
+                ended.extend(told.last().then_some(id));
                 put_answer(self.kinds, &mut draft, &told);
             }
         }
         if draft.records() == 0 {
             return Ok(());
         }
-        let submitted = self.writer.submit(Submission { draft, waiter: None, reply: None });
+        let reply: Reply = Box::new(move |_| {
+            // A task that has ended has forgotten them.
+            let _ = durable.send(ended);
+        });
+        let submitted = self.writer.submit(Submission { draft, waiter: None, reply: Some(reply) });
         submitted.map_err(|error| error.to_string())
     }
+}
+
+/// A sink that panics has perhaps done some of it; it is asked again, under the same ids.
+fn carry_out(sink: &Mutex<dyn Sink>, batch: &[Outgoing]) -> Vec<Came> {
+    let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+    let carried = std::panic::catch_unwind(AssertUnwindSafe(|| sink.carry(batch)));
+    carried.unwrap_or_else(|panic| {
+        tracing::error!(panic = panic_text(&*panic), "a sink panicked");
+        Vec::new()
+    })
 }
 
 /// Adds to a draft what tells an entity what came of its delivery.

@@ -8,6 +8,7 @@
 use crate::kinds::Kinds;
 use crate::record::tag;
 use actors::deadletter;
+use actors::words::ID_BYTES_MAX;
 use actors::{DomainEvent, EventType, KindId, Listener, Timestamp, codec};
 use state::frame::{Draft, Mark, RecordHead};
 use std::panic::AssertUnwindSafe;
@@ -58,6 +59,12 @@ struct ToldHead {
     kind: KindId,
     key_len: usize,
     payload_len: usize,
+}
+
+impl ToldHead {
+    fn has_key(&self) -> bool {
+        (1..=ID_BYTES_MAX).contains(&self.key_len)
+    }
 }
 
 impl Listener for Told {
@@ -112,7 +119,11 @@ impl Hearer {
             let (told, scratch) = (&mut self.told, &mut self.scratch);
             let asked = AssertUnwindSafe(|| kind.hear(id, event, told, scratch));
             match std::panic::catch_unwind(asked) {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) if self.told.heads.iter().all(ToldHead::has_key) => {}
+                Ok(Ok(())) => {
+                    let reason = format!("{} told somebody whose key is no key", kind.name);
+                    return Err(("bad-key", reason));
+                }
                 Ok(Err(unfit)) => return Err(("unfit", unfit.to_string())),
                 Err(panic) => {
                     let reason = format!("{} panicked: {}", kind.name, panic_text(&*panic));

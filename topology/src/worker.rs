@@ -17,7 +17,7 @@ use crate::options::Options;
 use crate::resident::{Batch, Directory, Resident, ResidentFloor, Turn};
 use crate::writer::{Submission, Writer};
 use actors::Position;
-use rounds::Rounds;
+use rounds::{Firing, Rounds};
 use state::frame::Frame;
 use state::journal;
 use std::rc::Rc;
@@ -72,6 +72,7 @@ pub struct Worker {
     home: Rc<(ResidentFloor, Batch)>,
     publisher: Publisher,
     rounds: Rounds,
+    firing: Arc<Firing>,
     cursor: Position,
     durable: watch::Receiver<Position>,
     control: mpsc::UnboundedReceiver<Control>,
@@ -107,6 +108,7 @@ impl Worker {
         Ok(Self {
             publisher: Publisher::new(kinds, spec.source.clone()),
             rounds: Rounds::new(&spec),
+            firing: Arc::default(),
             home: Rc::new((floor, Batch::default())),
             cursor,
             durable,
@@ -229,6 +231,7 @@ impl Worker {
                 });
             }
             Control::Checkpoint(done) => self.rounds.start(Some(done)),
+            Control::OfferAgain => self.offer_again()?,
             Control::Drain => self.rounds.drain(),
         }
         Ok(())

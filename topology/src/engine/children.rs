@@ -126,6 +126,7 @@ fn sink_children(
         sinks,
         writer: inner.writer.clone(),
         offers: Arc::new(tokio::sync::Mutex::new(offers)),
+        offer_again: offer_again(handle),
     };
     let place = OutboxPlace { disk: inner.disk.clone(), data: inner.options.data.clone(), uuid };
     let ways = (inner.journal.clone(), inner.writer.clone());
@@ -241,6 +242,11 @@ fn dispatcher_child(dispatcher: Arc<Dispatcher>) -> Child {
         Box::pin(async move { dispatcher.run().await })
     }));
     Child { name: "dispatcher".to_owned(), work: Work::Restartable, start }
+}
+
+fn offer_again(handle: &Handle) -> Box<dyn Fn() + Send + Sync> {
+    let workers = handle.inner.workers.clone();
+    Box::new(move || workers.iter().for_each(|link| link.send(Control::OfferAgain)))
 }
 
 /// In place of the dispatcher where nothing is carried out: deliveries stay pending.

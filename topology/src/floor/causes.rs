@@ -10,6 +10,10 @@ use actors::deadletter;
 use actors::{Address, Effect, EffectId, KindId, Publication, codec};
 use state::frame::{Draft, Mark, RecordHead, Way, WayKind};
 
+/// A draft longer than this is followed by another: a frame must fit into a segment, whatever a
+/// batch has caused.
+const DRAFT_BYTES_MAX: usize = 1 << 20;
+
 /// A chain of causes longer than this ends in a dead letter.
 pub const DEPTH_MAX: u8 = 16;
 
@@ -35,6 +39,11 @@ impl<S: Clone> Floor<S> {
             let mut draft = Draft::new(Way::new(WayKind::Shard, &number.to_string()));
             draft.urgent = true;
             for caused in shard.caused.drain(..) {
+                if draft.bytes() >= DRAFT_BYTES_MAX {
+                    let mut next = Draft::new(draft.way().clone());
+                    next.urgent = true;
+                    drafts.push(std::mem::replace(&mut draft, next));
+                }
                 publisher.put(&mut draft, caused);
             }
             drafts.push(draft);

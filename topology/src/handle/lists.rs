@@ -17,7 +17,10 @@ impl Handle {
         fresh: Freshness,
     ) -> Result<Read<Keys>, ReadError> {
         let mut position = Position::MAX;
-        for link in &self.inner.workers {
+        let workers = &self.inner.workers;
+        let generations: Vec<u64> =
+            workers.iter().map(|link| link.generations().at_work()).collect();
+        for link in workers {
             position = position.min(self.inner.wait(link, fresh).await?);
             if !link.is_open() {
                 return Err(ReadError::NotYet("recovery has not caught up".into()));
@@ -30,6 +33,9 @@ impl Handle {
         all.sort_unstable();
         let more = all.len() > listing.limit;
         all.truncate(listing.limit);
+        for (link, generation) in workers.iter().zip(generations) {
+            link.still(generation, ())?;
+        }
         Ok(Read { value: Keys { keys: all, more }, position })
     }
 }

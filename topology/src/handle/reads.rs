@@ -12,6 +12,9 @@ use actors::{Address, DomainEvent, Entity, KindId, Mind, PageLoader, Position, T
 use state::row::{Row, Trail, key};
 use std::any::Any;
 
+/// A read gives up after so many looks at residents that had just gone: their worker has ended.
+const LOOKS_MAX: u32 = 1_000;
+
 /// What is asked of an entity, live or at rest: its mind, its key, and a way to its pages.
 type Question<R> = Box<dyn FnOnce(&dyn Mind, &str, &mut PageLoader<'_>) -> R + Send>;
 
@@ -90,10 +93,12 @@ impl Inner {
     ) -> Result<Read<Option<R>>, ReadError> {
         let shard = self.shard_of(&address);
         let link = self.worker_of(shard);
+        let generation = link.generations().at_work();
         let position = self.wait(link, fresh).await?;
         // Looked at first: what recovery wakes between the looks below would else be "not found".
         let caught_up = link.is_open();
         let mut question = Some(question);
+        let mut looks = 0;
         // A resident that is put to rest between the look-up and the look gives the question back.
         while let Some(resident) = self.directory.get(&address).map(|found| found.clone()) {
             let asked = question.take().expect("a question that was given back");
@@ -108,10 +113,11 @@ impl Inner {
             match answer.await {
                 // It may have entered the directory, and not have been told anything yet.
                 Ok(None) if !caught_up => return Err(not_caught_up()),
-                Ok(value) => return Ok(Read { value, position }),
+                Ok(value) => return link.still(generation, Read { value, position }),
                 Err(_) => question = back.await.ok(),
             }
-            if question.is_none() {
+            looks += 1;
+            if question.is_none() || looks > LOOKS_MAX {
                 return Err(ReadError::Interrupted);
             }
             tokio::task::yield_now().await;
@@ -121,7 +127,7 @@ impl Inner {
         if value.is_none() && !caught_up {
             return Err(not_caught_up());
         }
-        Ok(Read { value, position })
+        link.still(generation, Read { value, position })
     }
 
     fn ask_at_rest<R>(
@@ -140,11 +146,20 @@ impl Inner {
         let row = Row::decode(&bytes).map_err(internal)?;
         let kind = self.kinds.get(address.kind).expect("an address of a known kind");
         let mind = mind_at_rest(kind, &row).map_err(internal)?;
+        let mut loaded = false;
         let mut loader = |page: u32| match row.page {
             Some((number, inline)) if number == page => Some(inline.to_vec()),
-            _ => self.store.get(shard, &key::page(address.kind, &address.key, page)).ok()?,
+            _ => {
+                loaded = true;
+                self.store.get(shard, &key::page(address.kind, &address.key, page)).ok()?
+            }
         };
-        Ok(Some(question(&*mind, &address.key, &mut loader)))
+        let value = question(&*mind, &address.key, &mut loader);
+        if loaded && self.store.get(shard, &stored).map_err(internal)?.as_ref() != Some(&bytes) {
+            // It was woken and handed over meanwhile: row and pages may be of two times.
+            return Err(ReadError::Interrupted);
+        }
+        Ok(Some(value))
     }
 
     /// The positions of all of an entity's records, oldest first.
@@ -155,6 +170,7 @@ impl Inner {
     ) -> Result<Read<Option<Vec<Position>>>, ReadError> {
         let shard = self.shard_of(address);
         let link = self.worker_of(shard);
+        let generation = link.generations().at_work();
         let position = self.wait(link, fresh).await?;
         let caught_up = link.is_open();
         if let Some(resident) = self.directory.get(address).map(|found| found.clone()) {
@@ -163,14 +179,15 @@ impl Inner {
                 let _ = sender.send(trail_of_life(life, floor));
             })));
             if let Ok(trail) = answer.await {
-                return Ok(Read { value: Some(trail.map_err(internal)?), position });
+                let value = Some(trail.map_err(internal)?);
+                return link.still(generation, Read { value, position });
             }
         }
         let value = self.trail_at_rest(shard, address)?;
         if value.is_none() && !caught_up {
             return Err(not_caught_up());
         }
-        Ok(Read { value, position })
+        link.still(generation, Read { value, position })
     }
 
     fn trail_at_rest(

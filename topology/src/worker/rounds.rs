@@ -4,11 +4,13 @@
 
 use super::{Error, Spec, Worker};
 use crate::dispatcher::Offer;
-use crate::pending::{What, put_fired};
-use crate::writer::Submission;
-use actors::Timestamp;
+use crate::pending::{Pending, What, put_fired};
+use crate::writer::{Reply, Submission};
+use actors::{Position, Timestamp};
 use state::frame::{Draft, Way};
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -140,9 +142,39 @@ impl Rounds {
     }
 }
 
+/// The timers that were fired last: no more are until they were applied.
+#[derive(Debug, Default)]
+pub(super) struct Firing {
+    /// Drafts that are not in the journal yet.
+    submitted: AtomicU64,
+    /// Where the last of them ends.
+    end: AtomicU64,
+}
+
+impl Firing {
+    fn is_over(&self, applied: Position) -> bool {
+        self.submitted.load(Ordering::Acquire) == 0 && applied >= self.end.load(Ordering::Acquire)
+    }
+
+    /// A draft is handed in; the writer says where it ends.
+    fn begin(self: &Arc<Self>) -> Reply {
+        self.submitted.fetch_add(1, Ordering::AcqRel);
+        let firing = self.clone();
+        Box::new(move |result| {
+            // A failed writer ends the process.
+            let end = result.map_or(0, |receipt| receipt.end);
+            firing.end.fetch_max(end, Ordering::AcqRel);
+            firing.submitted.fetch_sub(1, Ordering::AcqRel);
+        })
+    }
+}
+
 impl Worker {
     /// Journals that timers are due. They fire when their records are applied.
     pub(super) fn fire_due(&mut self, now: Timestamp) -> Result<(), Error> {
+        if !self.firing.is_over(self.cursor) {
+            return Ok(());
+        }
         for shard in &self.spec.shards {
             let due = self.home.0.with_pending(*shard, |p| p.take_due(now, AT_ONCE_MAX));
             let due = due.unwrap_or_default();
@@ -155,8 +187,8 @@ impl Worker {
                 crate::metrics::timer_fired(now.0 - entry.due.0);
                 put_fired(&mut draft, *id, entry);
             }
-            let submitted =
-                self.spec.writer.submit(Submission { draft, waiter: None, reply: None });
+            let reply = Some(self.firing.begin());
+            let submitted = self.spec.writer.submit(Submission { draft, waiter: None, reply });
             submitted.map_err(|_| Error::Gone("the journal's writer has stopped"))?;
         }
         let next = self.next_due();
@@ -168,6 +200,14 @@ impl Worker {
         let floor = &self.home.0;
         let due = |shard: &u16| floor.with_pending(*shard, |pending| pending.next_due()).flatten();
         self.spec.shards.iter().filter_map(due).min()
+    }
+
+    /// The dispatcher has begun anew: it is offered everything that is pending.
+    pub(super) fn offer_again(&mut self) -> Result<(), Error> {
+        for shard in &self.spec.shards {
+            self.home.0.with_pending(*shard, Pending::offer_again);
+        }
+        if self.open { self.hand_out_deliveries() } else { Ok(()) }
     }
 
     /// Offers the dispatcher what it has not seen. Only once caught up: before that, an answer may

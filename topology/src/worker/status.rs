@@ -1,5 +1,6 @@
 //! How everybody else sees a worker, and how they reach it: a link that outlives its generations.
 
+use crate::api::ReadError;
 use crate::resident::ResidentFloor;
 use actors::{Position, Timestamp};
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub enum Control {
     States(oneshot::Sender<WorkerState>),
     /// Checkpoint every shard, and say when it is done.
     Checkpoint(oneshot::Sender<()>),
+    /// The dispatcher's: it has begun anew, and wants to be offered everything that is pending.
+    OfferAgain,
     /// Checkpoint every shard, then end.
     Drain,
 }
@@ -96,6 +99,13 @@ impl Link {
     /// before.
     pub fn is_current(&self) -> bool {
         self.generations.at_work() <= 1 || self.is_open()
+    }
+
+    /// Passes on what was read, unless another generation has begun meanwhile: its state may be older
+    /// than what the read was to reflect.
+    pub(crate) fn still<T>(&self, generation: u64, read: T) -> Result<T, ReadError> {
+        let same = self.generations.at_work() <= generation.max(1);
+        if same { Ok(read) } else { Err(ReadError::Interrupted) }
     }
 
     /// How many residents it has, roughly.
