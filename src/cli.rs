@@ -4,6 +4,8 @@
 //! what configuration keys mean is `config`'s. Flags of `serve` that are also keys are handed on as
 //! text, so that one place judges their values.
 
+pub(crate) mod bench;
+
 use crate::config::FlagValue;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -38,8 +40,9 @@ pub(crate) enum Verb {
     Journal(Journal),
     /// Checks a data directory at rest: checksums, positions, and every row against the journal
     Verify(AtRest),
-    /// Measured comparisons against named baselines
-    Bench(Bench),
+    /// Measured comparisons, each in one run against a named baseline
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Prints shell completions
     Completions {
         /// Which shell
@@ -179,13 +182,6 @@ pub(crate) struct Journal {
     /// Waits for more at the end
     #[arg(long)]
     pub(crate) follow: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Bench {
-    /// Which comparison, and its flags
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WHAT")]
-    pub(crate) arguments: Vec<String>,
 }
 
 /// `KIND/KEY`; a key may hold slashes.

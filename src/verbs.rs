@@ -3,6 +3,7 @@
 //! A verb returns how it ended or an [`Error`]; both have an exit code here and nowhere else: 0
 //! done, 1 failed, 2 wrong usage or configuration, 3 done but some input was rejected.
 
+mod bench;
 mod completions;
 mod import;
 mod ingest;
@@ -47,6 +48,8 @@ pub(crate) enum Error {
     Oulad(#[from] oulad::Error),
     #[error("writing to standard output failed: {0}")]
     Output(#[from] io::Error),
+    #[error(transparent)]
+    Bench(#[from] benches::Error),
     #[error("{0}")]
     Failed(String),
 }
@@ -71,6 +74,6 @@ pub(crate) fn run(cli: Cli) -> Result<Ended, Error> {
         Verb::Completions { shell } => completions::run(shell),
         Verb::Journal(arguments) => journal::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),
-        Verb::Bench(_) => Err(Error::Failed("the benches are not built in yet".into())),
+        Verb::Bench(which) => bench::run(&which),
     }
 }

@@ -1,1 +1,26 @@
-//! Empty for now.
+//! Measured comparisons, each in one run against a named baseline on the same machine.
+//!
+//! | bench | measured | beside |
+//! |---|---|---|
+//! | [`engine`] | the whole way of an event: consumer, journal with fsync, resident, checkpoint | the [`ledger`]: the same decode and folds in a plain hash table |
+//! | [`payments`] | durable commands over HTTP | bare fdatasyncs of the same bytes on the same disk |
+//! | [`reads`] | reads of inboxes over HTTP | a route that only answers the same bytes |
+//!
+//! What is *not* here: command lines (the binary's), and the small benches of single functions,
+//! which are criterion's and stand in this crate's own `benches` folder.
+//!
+//! Invariant: both sides of a comparison get the same input by the same code, and what they made of
+//! it is compared before a figure is shown.
+
+pub mod census;
+pub mod engine;
+mod error;
+pub mod feed;
+pub mod ledger;
+pub mod report;
+pub mod residents;
+pub mod scratch;
+mod tells;
+pub mod usage;
+
+pub use error::Error;

@@ -1,0 +1,57 @@
+//! What follows `bench` on the command line.
+//!
+//! The benches themselves are in their own crate; here are the flags, and what is meant if they are
+//! not given. Hidden verbs are what a bench starts this binary with again, for what has to be done
+//! by another process.
+
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// The engine from consumer to checkpoint, beside the same folds in a plain hash table
+    Engine(Engine),
+    /// Measures what a live inbox takes beyond its state
+    #[command(hide = true)]
+    Residents(Common),
+}
+
+/// What every bench understands.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Where to write: into a directory of its own there, removed at the end [default: here]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// How often to measure; medians are shown
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub(crate) runs: u32,
+    /// One JSON object instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Engine {
+    /// How many events
+    #[arg(long, value_name = "N", default_value_t = 2_000_000,
+          value_parser = clap::value_parser!(u64).range(1_000..))]
+    pub(crate) events: u64,
+    /// How many people they are about
+    #[arg(long, value_name = "N", default_value_t = 100_000,
+          value_parser = clap::value_parser!(u64).range(64..))]
+    pub(crate) users: u64,
+    /// Threads that host shards
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) workers: u16,
+    /// Partitions, each with a consumer of its own
+    #[arg(long, value_name = "N", default_value_t = 2,
+          value_parser = clap::value_parser!(u64).range(1..=64))]
+    pub(crate) partitions: u64,
+    /// Leaves out what a live inbox takes, which is measured in another process
+    #[arg(long)]
+    pub(crate) no_residents: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
