@@ -10,11 +10,17 @@ use state::directory::Identity;
 use state::disk::{Disk, RealDisk};
 use state::row::{Row, key};
 use state::store::{self, Kv, SledKv, Store};
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::Error;
+
+/// How long an engine that has stopped may take to let go of its files.
+const RELEASE_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// So many rows are read at once.
 const ROWS_AT_ONCE: usize = 1_000;
@@ -91,7 +97,31 @@ impl Census {
     }
 }
 
+/// Waits until nobody has a file of the store locked: a drained engine's threads let go of it a
+/// moment after they have said that they are done.
+fn await_release(data: &Path) -> Result<(), Error> {
+    let dir = data.join("store");
+    let deadline = Instant::now() + RELEASE_WAIT_MAX;
+    let files = || -> io::Result<bool> {
+        for entry in fs::read_dir(&dir)? {
+            let path = entry?.path();
+            if path.is_file() && File::open(path)?.try_lock().is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    while !files().map_err(Error::io("look into", &dir))? {
+        if Instant::now() > deadline {
+            return Err(Error::Engine("it has not let go of its store".to_owned()));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
 fn open(data: &Path) -> Result<Store, Error> {
+    await_release(data)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let identity = Identity::read(&*disk, data).map_err(Error::engine)?;
     let identity = identity.ok_or_else(|| Error::Engine("it left no data".to_owned()))?;

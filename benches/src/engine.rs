@@ -92,7 +92,7 @@ pub fn run(plan: &Plan) -> Result<Figures, Error> {
     report::progress("the engine runs");
     let data = scratch.path().join("data");
     let runtime = tokio::runtime::Runtime::new().map_err(Error::io("start threads in", &data))?;
-    let engine = runtime.block_on(drive(plan, &files, &data))?;
+    let engine = runtime.block_on(Box::pin(drive(plan, &files, &data)))?;
     drop(runtime);
     report::progress("comparing what they have come to");
     Census::compare(&ledger.census, &Census::at_rest(&data, KINDS)?)?;
@@ -145,8 +145,12 @@ async fn drive(plan: &Plan, files: &Files, data: &Path) -> Result<Ran, Error> {
     let (before, began) = (Usage::now(), Instant::now());
     let consumers: Vec<_> =
         partitions.into_iter().map(|partition| engine.consume(partition, "file")).collect();
-    all_taken(&engine, &consumers, files).await?;
-    all_durable(&engine).await;
+    unless_fatal(&engine, async {
+        all_taken(&engine, &consumers, files).await?;
+        all_durable(&engine).await;
+        Ok(())
+    })
+    .await?;
     let (took, used) = (began.elapsed(), Usage::now().since(&before));
     let rss_bytes_max = usage::rss_bytes_max().unwrap_or(0);
     let metrics = engine.handle().metrics().await;
@@ -158,6 +162,21 @@ async fn drive(plan: &Plan, files: &Files, data: &Path) -> Result<Ran, Error> {
     engine.drain().await.map_err(Error::engine)?;
     let stall_us_max = stalls.iter().map(|stall| stall.load(Ordering::Relaxed)).max().unwrap_or(0);
     Ok(Ran { took, used, rss_bytes_max, stall_us_max, checkpoints })
+}
+
+/// Does this, unless the engine gives up meanwhile: then nothing would ever come of waiting.
+pub(crate) async fn unless_fatal<T>(
+    engine: &Engine,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let mut fatal = engine.tree().fatal();
+    tokio::select! {
+        done = work => done,
+        gave_up = fatal.wait_for(Option::is_some) => {
+            let why = gave_up.ok().and_then(|why| why.clone());
+            Err(Error::Engine(why.unwrap_or_else(|| "its root has ended".to_owned())))
+        }
+    }
 }
 
 pub(crate) fn as_partition(number: usize, feed: Feed) -> Partition {

@@ -50,7 +50,7 @@ pub fn run(data: Option<&Path>) -> Result<Figures, Error> {
     let scratch = Scratch::new(data)?;
     let runtime =
         tokio::runtime::Runtime::new().map_err(Error::io("start threads in", scratch.path()))?;
-    let live_bytes = runtime.block_on(residents(&scratch.path().join("data")))?;
+    let live_bytes = runtime.block_on(Box::pin(residents(&scratch.path().join("data"))))?;
     Ok(Figures { live_bytes, state_bytes, resident_bytes: live_bytes - state_bytes })
 }
 
@@ -113,11 +113,14 @@ async fn residents(data: &Path) -> Result<f64, Error> {
     let started = Engine::start(KINDS, options, Arc::new(RealDisk), |_, _, _| Ok(<_>::default()));
     let engine = started.await.map_err(Error::engine)?;
     engine.caught_up().await;
-    let mut next = 0;
-    feed(&engine, 0..FIRST, &mut next).await?;
-    let before = rss()?;
-    feed(&engine, FIRST..FIRST + COUNTED, &mut next).await?;
-    let after = rss()?;
+    let (before, after) = engine::unless_fatal(&engine, async {
+        let mut next = 0;
+        feed(&engine, 0..FIRST, &mut next).await?;
+        let before = rss()?;
+        feed(&engine, FIRST..FIRST + COUNTED, &mut next).await?;
+        Ok((before, rss()?))
+    })
+    .await?;
     engine::expect_residents(&engine, FIRST + COUNTED + 1).await?;
     // Nothing here needs to be kept, and a checkpoint would only take time.
     Ok((after - before) as f64 / COUNTED as f64)
