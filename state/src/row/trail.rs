@@ -6,7 +6,7 @@
 //! rise; what does not is damage.
 
 use super::Error;
-use super::wire::{Wire, put_varint};
+use super::wire::{Wire, put_varint, varint_bytes};
 use actors::Position;
 
 /// A trail this long is split off as a full page, in bytes.
@@ -50,9 +50,35 @@ impl Trail {
         self.count += 1;
     }
 
-    /// Once it is long enough, hands over all of it as a page to be stored, and begins anew.
+    /// Once it is long enough, hands over its older end as a page to be stored. However much has
+    /// come since the last time, a page is never much longer than [`PAGE_BYTES`]: call it until
+    /// nothing is left to split off.
     pub fn split_off_full(&mut self) -> Option<Vec<u8>> {
-        (self.bytes.len() >= PAGE_BYTES).then(|| std::mem::take(self).bytes)
+        if self.bytes.len() < PAGE_BYTES {
+            return None;
+        }
+        let mut wire = Wire(&self.bytes);
+        let mut step = || wire.varint("trail").expect("written by push, or checked when read");
+        let (mut split, mut taken) = (0, 0);
+        let mut last = 0;
+        while split < PAGE_BYTES {
+            let delta = step();
+            last += delta;
+            split += varint_bytes(delta);
+            taken += 1;
+        }
+        let mut rest = Self::default();
+        if split < self.bytes.len() {
+            // What is left begins with an absolute position, like every page.
+            let delta = step();
+            put_varint(&mut rest.bytes, last + delta);
+            rest.bytes.extend_from_slice(&self.bytes[split + varint_bytes(delta)..]);
+            rest.last = self.last;
+            rest.count = self.count - taken;
+        }
+        let mut page = std::mem::replace(self, rest).bytes;
+        page.truncate(split);
+        Some(page)
     }
 
     /// The stored form.
@@ -115,6 +141,24 @@ mod tests {
         assert_eq!(rest.count() as usize, written.len() - read.len());
         read.extend(rest.iter());
         assert_eq!(read, written);
+    }
+
+    #[test]
+    fn a_trail_that_was_left_to_grow_is_split_into_pages_of_the_usual_length() {
+        for records in [600_u64, 1_024, 1_025, 100_000] {
+            let mut trail = Trail::default();
+            let written: Vec<_> = (0..records).map(|i| i * (1 + i % 3 * 90)).collect();
+            let written: std::collections::BTreeSet<_> = written.into_iter().collect();
+            written.iter().for_each(|position| trail.push(*position));
+            let mut read = Vec::new();
+            while let Some(page) = trail.split_off_full() {
+                assert!((PAGE_BYTES..PAGE_BYTES + 10).contains(&page.len()), "{}", page.len());
+                read.extend(Trail::decode(&page).unwrap().iter());
+            }
+            assert_eq!(Trail::decode(trail.bytes()).unwrap(), trail, "{records} records");
+            read.extend(trail.iter());
+            assert!(read.iter().eq(&written), "{records} records");
+        }
     }
 
     #[test]
