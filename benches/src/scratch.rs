@@ -15,7 +15,7 @@ impl Scratch {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("bellwether-bench-{}-{count}", std::process::id());
-        let dir = parent.unwrap_or(Path::new(".")).join(name);
+        let dir = parent.unwrap_or_else(|| Path::new(".")).join(name);
         std::fs::create_dir_all(&dir).map_err(Error::io("make the directory", &dir))?;
         Ok(Self(dir))
     }

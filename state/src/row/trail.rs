@@ -149,7 +149,9 @@ mod tests {
             let mut trail = Trail::default();
             let written: Vec<_> = (0..records).map(|i| i * (1 + i % 3 * 90)).collect();
             let written: std::collections::BTreeSet<_> = written.into_iter().collect();
-            written.iter().for_each(|position| trail.push(*position));
+            for position in &written {
+                trail.push(*position);
+            }
             let mut read = Vec::new();
             while let Some(page) = trail.split_off_full() {
                 assert!((PAGE_BYTES..PAGE_BYTES + 10).contains(&page.len()), "{}", page.len());
