@@ -12,7 +12,7 @@ use crate::sources::{Partition, Progress, RawBatch, RawRecord, Reject};
 use crate::writer::{Submission, wall_clock};
 use actors::event::canonical;
 use actors::{DomainEvent, NotAnEvent};
-use state::frame::{Draft, Mark};
+use state::frame::{Draft, Mark, WayKind};
 use state::journal::{AppendError, Receipt};
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +26,9 @@ const DRAFTS_MAX: usize = 4;
 /// How many records a draft has at most, and how many bytes.
 const BATCH_RECORDS_MAX: usize = 512;
 const BATCH_BYTES_MAX: usize = 512 << 10;
+
+/// How long a consumer waits after a draft was refused.
+const REFUSED_WAIT: Duration = Duration::from_millis(500);
 
 /// How long a consumer waits before it looks again whether it may go on.
 const CREDIT_WAIT: Duration = Duration::from_millis(1);
@@ -53,7 +56,8 @@ pub struct Consumer {
     stopping: AtomicBool,
 }
 
-type Replies = (Sender<Result<Receipt, AppendError>>, Receiver<Result<Receipt, AppendError>>);
+type Reply = (u64, Result<Receipt, AppendError>);
+type Replies = (Sender<Reply>, Receiver<Reply>);
 
 impl Consumer {
     /// A consumer of this partition.
@@ -78,21 +82,35 @@ impl Consumer {
     }
 
     /// Reads until the source ends or it is told to stop; then everything it has read is durable.
-    /// Blocks.
-    pub fn run(&self, next: u64) -> Result<(), String> {
+    /// Blocks. Goes on from what the journal knows, at first and whenever a draft was refused.
+    pub fn run(&self) -> Result<(), String> {
         // A consumer that has failed begins anew from what the journal knows; the lock only says
         // that there is one loop.
         let mut partition =
             self.partition.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let partition = &mut *partition;
+        loop {
+            match self.read_on(&mut partition) {
+                Err(Stop::Refused(why)) if !self.stopping.load(Ordering::Acquire) => {
+                    tracing::warn!(consumer = partition.name, why, "waits and reads again");
+                    std::thread::sleep(REFUSED_WAIT);
+                }
+                Ok(()) | Err(Stop::Refused(_)) => return Ok(()),
+                Err(Stop::Failed(why)) => return Err(why),
+            }
+        }
+    }
+
+    fn read_on(&self, partition: &mut Partition) -> Result<(), Stop> {
         let mut hearer = Hearer::new(self.handle.inner.kinds);
         let mut batch = RawBatch::new(BATCH_RECORDS_MAX, BATCH_BYTES_MAX);
         let replies: Replies = channel();
-        let (mut next, mut under_way) = (next, 0);
+        let mut next = self.next_of(partition)?;
+        let mut under_way = 0;
         while !self.stopping.load(Ordering::Acquire) {
             self.await_credit();
             batch.begin(next);
-            let progress = partition.source.read(next, &mut batch).map_err(|e| e.to_string())?;
+            let progress = partition.source.read(next, &mut batch);
+            let progress = progress.map_err(|error| Stop::Failed(error.to_string()))?;
             next = batch.next().max(next);
             if !batch.is_empty() {
                 let draft = self.hear(&mut hearer, partition, &batch);
@@ -116,6 +134,18 @@ impl Consumer {
         Ok(())
     }
 
+    /// The first number of the partition that the journal does not have.
+    fn next_of(&self, partition: &Partition) -> Result<u64, Stop> {
+        let (sender, receiver) = channel();
+        let way = partition.way.clone();
+        let asked = self.handle.inner.writer.look(move |journal| {
+            // Whoever asked may have gone.
+            let _ = sender.send(journal.origins().next(&way));
+        });
+        asked.map_err(|error| Stop::Failed(error.to_string()))?;
+        receiver.recv().map_err(|_| Stop::Failed("the journal's writer has stopped".to_owned()))
+    }
+
     fn await_credit(&self) {
         while self.handle.inner.overload().is_some() && !self.stopping.load(Ordering::Acquire) {
             std::thread::sleep(CREDIT_WAIT);
@@ -124,6 +154,9 @@ impl Consumer {
 
     fn hear(&self, hearer: &mut Hearer, partition: &mut Partition, batch: &RawBatch) -> Draft {
         let mut draft = Draft::new(partition.way.clone());
+        // Several drafts are under way: when one is refused, those behind it must be too, or its
+        // events would count as read.
+        draft.contiguous = partition.way.kind == WayKind::Producer;
         let mut rejects: Vec<Reject> = batch.rejects().to_vec();
         let mut already = batch.rejects().iter().map(|reject| reject.number).peekable();
         for record in batch.records() {
@@ -146,8 +179,10 @@ impl Consumer {
         }
         crate::metrics::received(self.origin, batch.len() as u64);
         let mut progress = self.progress.lock().expect("nobody panics while counting");
+        // What is read again after a refusal was told before.
+        rejects.retain(|reject| reject.number >= progress.next);
         progress.rejected += rejects.len() as u64;
-        progress.next = batch.next();
+        progress.next = progress.next.max(batch.next());
         drop(progress);
         rejects.sort_unstable_by_key(|reject| reject.number);
         for reject in &rejects {
@@ -174,7 +209,7 @@ impl Consumer {
         Ok(())
     }
 
-    fn submit(&self, draft: Draft, replies: &Replies) -> Result<(), String> {
+    fn submit(&self, draft: Draft, replies: &Replies) -> Result<(), Stop> {
         let reply = replies.0.clone();
         let groups = draft.groups() as u64;
         let submission = Submission {
@@ -182,24 +217,36 @@ impl Consumer {
             waiter: None,
             reply: Some(Box::new(move |result| {
                 // A consumer that has failed waits for nothing.
-                let _ = reply.send(result);
+                let _ = reply.send((groups, result));
             })),
         };
-        let mut done = self.progress.lock().expect("nobody panics while counting");
-        done.accepted += groups;
-        drop(done);
-        self.handle.inner.writer.submit(submission).map_err(|error| error.to_string())
+        let submitted = self.handle.inner.writer.submit(submission);
+        submitted.map_err(|error| Stop::Failed(error.to_string()))
     }
 
-    fn take_reply(&self, replies: &Replies) -> Result<(), String> {
-        let reply = replies.1.recv().map_err(|_| "the journal's writer has stopped".to_owned())?;
-        let receipt = reply.map_err(|error| error.to_string())?;
+    fn take_reply(&self, replies: &Replies) -> Result<(), Stop> {
+        let stopped = |_| Stop::Failed("the journal's writer has stopped".to_owned());
+        let (groups, result) = replies.1.recv().map_err(stopped)?;
+        let receipt = result.map_err(|error| match error {
+            AppendError::DiskFull(_) | AppendError::SequenceGap { .. } => {
+                Stop::Refused(error.to_string())
+            }
+            _ => Stop::Failed(error.to_string()),
+        })?;
         let duplicates = receipt.duplicates.len() as u64;
         let mut done = self.progress.lock().expect("nobody panics while counting");
-        done.accepted -= duplicates;
+        done.accepted += groups - duplicates;
         done.duplicates += duplicates;
         Ok(())
     }
+}
+
+/// Why a consumer does not read on.
+enum Stop {
+    /// The journal has no room now, or had none for the draft before: to be read again.
+    Refused(String),
+    /// It has to be started anew.
+    Failed(String),
 }
 
 /// A line as structured CloudEvents JSON: it is that already, or the plain envelope.

@@ -21,7 +21,6 @@ use crate::kinds::Kinds;
 use crate::options::Options;
 use crate::sources::Partition;
 use crate::tree::{Child, Root, Start, Tree, Work};
-use crate::writer::Writer;
 use actors::{Kind, Position};
 use state::disk::Disk;
 use std::sync::atomic::AtomicU64;
@@ -76,13 +75,9 @@ impl Engine {
     /// `origin` is what `events_received_total` calls where they come from.
     pub fn consume(&self, partition: Partition, origin: &'static str) -> Arc<Consumer> {
         let name = format!("consumer-{}", partition.name);
-        let way = partition.way.clone();
         let consumer = Consumer::new(self.handle(), partition, origin);
-        let (running, writer) = (consumer.clone(), self.handle.inner.writer.clone());
-        let start = move || {
-            let next = next_of(&writer, way.clone())?;
-            running.run(next)
-        };
+        let running = consumer.clone();
+        let start = move || running.run();
         self.consumers
             .lock()
             .expect("nobody panics while adding")
@@ -119,16 +114,6 @@ impl Engine {
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         }
     }
-}
-
-fn next_of(writer: &Writer, way: state::frame::Way) -> Result<u64, String> {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let asked = writer.look(move |journal| {
-        // Whoever asked may have gone.
-        let _ = sender.send(journal.origins().next(&way));
-    });
-    asked.map_err(|error| error.to_string())?;
-    receiver.recv().map_err(|_| "the journal's writer has stopped".to_owned())
 }
 
 /// Starts the root with these children.
