@@ -176,6 +176,12 @@ pub struct Layout<'a> {
     pub kinds: &'a [&'a str],
 }
 
+impl Layout<'_> {
+    fn names(&self) -> Vec<String> {
+        self.kinds.iter().map(|&kind| kind.to_owned()).collect()
+    }
+}
+
 /// What a data directory is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -203,6 +209,12 @@ impl Identity {
         Ok(stored(disk, dir)?.map(|(identity, _)| identity))
     }
 
+    /// What the directory is, if it is one and what this program wants it to be. Nothing is written.
+    pub fn check(disk: &dyn Disk, dir: &Path, layout: &Layout<'_>) -> Result<Option<Self>, Error> {
+        let shards = layout.shards;
+        Ok(known(disk, dir, layout)?.map(|(journal, _)| Self { journal, shards }))
+    }
+
     /// Makes sure that the directory is what this program wants it to be, and makes it so if it is
     /// new, with the `fresh` journal's id. Kinds that are new at the end of the table are added.
     pub fn open(
@@ -211,20 +223,8 @@ impl Identity {
         layout: &Layout<'_>,
         fresh: JournalId,
     ) -> Result<Self, Error> {
-        let wanted: Vec<String> = layout.kinds.iter().map(|&kind| kind.to_owned()).collect();
-        let (journal, known) = match stored(disk, dir)? {
-            None => (fresh, Vec::new()),
-            Some((Self { journal, shards }, kinds)) => {
-                let dir = dir.to_owned();
-                if shards != layout.shards {
-                    return Err(Error::Shards { dir, found: shards, wanted: layout.shards });
-                }
-                if !wanted.starts_with(&kinds) {
-                    return Err(Error::Kinds { dir, found: kinds, wanted });
-                }
-                (journal, kinds)
-            }
-        };
+        let (journal, known) = known(disk, dir, layout)?.unwrap_or((fresh, Vec::new()));
+        let wanted = layout.names();
         let identity = Self { journal, shards: layout.shards };
         if known.is_empty() || known != wanted {
             identity.write(disk, dir, wanted)?;
@@ -241,6 +241,24 @@ impl Identity {
         disk.create_dir_all(dir).map_err(Error::io("create", dir))?;
         replace_file(disk, &path, &text).map_err(Error::io("write", &path))
     }
+}
+
+/// Which journal a directory belongs to, and the kinds it knows, if it fits the layout.
+fn known(
+    disk: &dyn Disk,
+    dir: &Path,
+    layout: &Layout<'_>,
+) -> Result<Option<(JournalId, Vec<String>)>, Error> {
+    let Some((Identity { journal, shards }, kinds)) = stored(disk, dir)? else { return Ok(None) };
+    let dir = dir.to_owned();
+    if shards != layout.shards {
+        return Err(Error::Shards { dir, found: shards, wanted: layout.shards });
+    }
+    let wanted = layout.names();
+    if !wanted.starts_with(&kinds) {
+        return Err(Error::Kinds { dir, found: kinds, wanted });
+    }
+    Ok(Some((journal, kinds)))
 }
 
 fn stored(disk: &dyn Disk, dir: &Path) -> Result<Option<(Identity, Vec<String>)>, Error> {

@@ -7,8 +7,10 @@
 //! [`Disk::sync_dir`] of its directory, and nothing is before.
 
 mod faulty;
+mod read_only;
 
 pub use faulty::{FaultyDisk, is_crash};
+pub use read_only::ReadOnlyDisk;
 
 use std::fs::{File, OpenOptions};
 use std::io;

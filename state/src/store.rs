@@ -20,6 +20,7 @@ mod meta;
 mod open;
 mod reader;
 mod recent;
+pub mod rest;
 mod sled;
 mod view;
 

@@ -8,10 +8,9 @@
 mod children;
 mod open;
 mod stop;
-mod verify;
 
+pub(crate) use open::SHARDS;
 pub use open::{Error, Opened};
-pub use verify::{Report, verify};
 
 use crate::consumer::Consumer;
 use crate::dispatcher::Sinks;

@@ -27,6 +27,7 @@ pub mod simulation;
 pub mod sinks;
 pub mod sources;
 pub mod tree;
+pub mod verify;
 pub mod waiters;
 pub mod worker;
 pub mod writer;

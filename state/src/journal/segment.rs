@@ -40,6 +40,11 @@ impl Segment {
         (digits.len() == 20).then(|| digits.parse().ok())?
     }
 
+    /// Where its first frame begins.
+    pub(crate) fn start(&self) -> Place {
+        Place { position: self.base, offset: 0 }
+    }
+
     pub(crate) fn ids_path(&self) -> PathBuf {
         self.path.with_extension("ids")
     }

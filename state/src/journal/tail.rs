@@ -104,7 +104,7 @@ fn refuse_if_short(
 }
 
 /// What stands in a file from `from` on, up to its end if it is not all zeros.
-fn rest(file: &dyn DiskFile, from: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn rest(file: &dyn DiskFile, from: u64) -> io::Result<Vec<u8>> {
     let end = file.len()?;
     let piece_bytes = PIECE_BYTES.min(end.saturating_sub(from) as usize);
     let mut piece = vec![0; piece_bytes];
@@ -128,7 +128,12 @@ fn rest(file: &dyn DiskFile, from: u64) -> io::Result<Vec<u8>> {
 
 /// Looks for whole frames of this journal at any place in `bytes`, and takes down what they vouch
 /// for.
-fn vouched_within(shared: &Shared, segment: &Segment, bytes: &[u8], voucher: &mut Voucher) {
+pub(crate) fn vouched_within(
+    shared: &Shared,
+    segment: &Segment,
+    bytes: &[u8],
+    voucher: &mut Voucher,
+) {
     let mut from = 0;
     while let Some(found) = find(&bytes[from..], MAGIC) {
         let at = from + found;

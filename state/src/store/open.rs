@@ -25,7 +25,7 @@ use std::sync::{Arc, RwLock, mpsc};
 use std::time::Duration;
 
 /// The file that says why the key-value store is not to be used again.
-const VERDICT: &str = "store.failed";
+pub(super) const VERDICT: &str = "store.failed";
 
 /// Opens a key-value store in a directory, or makes one.
 pub type OpenKv = Arc<dyn Fn(&Path) -> Result<Arc<dyn Kv>, KvError> + Send + Sync>;
@@ -301,7 +301,11 @@ impl Opening {
 
 /// Opens a key-value store on a thread of its own: it may panic, and it may not come back. A thread
 /// that does not is left behind; its database is moved away under it.
-fn open_in_time(open_kv: &OpenKv, path: &Path, seconds_max: u64) -> Result<Arc<dyn Kv>, String> {
+pub(super) fn open_in_time(
+    open_kv: &OpenKv,
+    path: &Path,
+    seconds_max: u64,
+) -> Result<Arc<dyn Kv>, String> {
     let (answer, opened) = mpsc::channel();
     let (open_kv, path) = (Arc::clone(open_kv), path.to_owned());
     let opener = move || {

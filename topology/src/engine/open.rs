@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// The key space is cut into so many shards. Written in the data directory: a directory keeps what
 /// it began with.
-const SHARDS: u16 = 64;
+pub(crate) const SHARDS: u16 = 64;
 
 /// Why the engine cannot start.
 #[derive(Debug, thiserror::Error)]
