@@ -24,6 +24,8 @@ pub(crate) enum Unit {
 /// Shows how far something is.
 pub(crate) struct Progress {
     unit: Unit,
+    /// What is counted beside the bar.
+    noun: &'static str,
     bar: Option<ProgressBar>,
     began: Instant,
     said: Instant,
@@ -34,9 +36,14 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new(unit: Unit) -> Self {
+        Self::counting(unit, "events")
+    }
+
+    /// Of something else than events.
+    pub(crate) fn counting(unit: Unit, noun: &'static str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| bar(unit));
         let now = Instant::now();
-        Self { unit, bar, began: now, said: now, from: None, events: 0 }
+        Self { unit, noun, bar, began: now, said: now, from: None, events: 0 }
     }
 
     /// So many bytes of input and so many events are done.
@@ -49,7 +56,7 @@ impl Progress {
         };
         if let Some(bar) = &self.bar {
             bar.set_position(done);
-            bar.set_message(format!("{} events", HumanCount(events)));
+            bar.set_message(format!("{} {}", HumanCount(events), self.noun));
         } else if self.said.elapsed() >= PLAIN_EVERY {
             self.said = Instant::now();
             let rate = (events - from) as f64 / self.began.elapsed().as_secs_f64();
@@ -61,7 +68,8 @@ impl Progress {
                 }
                 _ => String::new(),
             };
-            eprintln!("{} events{of}, {}/s", HumanCount(events), HumanCount(rate as u64));
+            let (done, rate) = (HumanCount(events), HumanCount(rate as u64));
+            eprintln!("{done} {}{of}, {rate}/s", self.noun);
         }
     }
 

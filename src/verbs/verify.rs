@@ -1,38 +1,72 @@
-//! `verify`: checks a data directory at rest, and says what is wrong, where.
+//! `verify`: checks a data directory at rest, and changes nothing in it but the lock's text.
+//!
+//! Every finding is a line on standard output, and so are the counts at the end. What is *not* here:
+//! what is checked, and how (`topology::verify`).
 
 use super::{Ended, Error};
 use crate::cli::AtRest;
+use crate::feed::{Progress, Unit};
 use crate::process;
-use state::disk::RealDisk;
-use std::sync::Arc;
-use topology::Options;
-use topology::engine::verify;
+use std::io::Write as _;
+use topology::verify::{Report, Watch, verify};
+
+/// So many findings are written, and the rest counted: one lost file can be the end of a million rows.
+const FINDINGS_MAX: u64 = 1_000;
 
 pub(super) fn run(arguments: &AtRest) -> Result<Ended, Error> {
-    process::existing(&arguments.data)?;
-    process::log("warn");
-    let data = arguments.data.display();
-    let report = verify(actors::KINDS, Options::new(&arguments.data), Arc::new(RealDisk))
-        .map_err(|error| Error::Failed(format!("opening {data} failed: {error}")))?;
-    for fault in &report.faults {
-        eprintln!("{fault}");
+    let data = &arguments.data;
+    process::existing(data)?;
+    let mut said = Said { progress: None, findings: 0 };
+    let report = verify(actors::KINDS, data, &std::env::temp_dir(), &mut said);
+    if let Some(progress) = &mut said.progress {
+        progress.finish();
     }
-    println!(
-        "{data}: {} records in {} frames, positions {} to {}; {} rows equal the fold of their \
-         records, {} begin before the journal's floor",
-        report.records,
-        report.frames,
-        report.first,
-        report.end,
-        report.rows,
-        report.rows_below_floor
-    );
-    if report.fault_count > 0 {
-        return Err(Error::Failed(format!(
-            "{data} has {} faults: move its folder store away to have it rebuilt from images and \
-             journal, or restore the directory from a copy",
-            report.fault_count
-        )));
+    let place = data.display();
+    let report =
+        report.map_err(|error| Error::Failed(format!("verifying {place} failed: {error}")))?;
+    let mut out = std::io::stdout().lock();
+    if report.findings > FINDINGS_MAX {
+        writeln!(out, "and {} more", report.findings - FINDINGS_MAX)?;
     }
-    Ok(Ended::Done)
+    writeln!(out, "{place}: {}", counts(&report))?;
+    if report.findings == 0 {
+        return Ok(Ended::Done);
+    }
+    let restored = "restore what is damaged from a copy; the store and its images can be removed and \
+                    are rebuilt from the journal, as far as that reaches back";
+    Err(Error::Failed(format!("{place} is not as it should be: {restored}")))
+}
+
+fn counts(report: &Report) -> String {
+    let Report { segments, frames, records, end, images, entities, .. } = report;
+    let Report { entries, not_compared, findings, .. } = report;
+    let not_compared = match not_compared {
+        0 => String::new(),
+        some => format!(" ({some} not compared: their beginning is gone, or of an older version)"),
+    };
+    format!(
+        "{segments} segments, {frames} frames, {records} records up to position {end}; {images} \
+         images, {entities} entities with {entries} entries beside their rows{not_compared}; \
+         {findings} findings"
+    )
+}
+
+struct Said {
+    progress: Option<Progress>,
+    findings: u64,
+}
+
+impl Watch for Said {
+    fn found(&mut self, what: &str) {
+        self.findings += 1;
+        if self.findings <= FINDINGS_MAX {
+            // Whoever reads this may have gone; the exit code says it all the same.
+            let _ = writeln!(std::io::stdout(), "{what}");
+        }
+    }
+
+    fn at(&mut self, done_bytes: u64, all_bytes: u64, records: u64) {
+        let begin = || Progress::counting(Unit::Bytes(all_bytes), "records");
+        self.progress.get_or_insert_with(begin).at(done_bytes, records);
+    }
 }

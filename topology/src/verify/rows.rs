@@ -42,6 +42,8 @@ pub(super) struct Pass<'a> {
     end: Position,
     ceiling: Position,
     shards: BTreeMap<u16, (Shard, HashTable<Slot>)>,
+    /// Entities without a row that should have one: told once.
+    missing: BTreeSet<Address>,
     fx: Effects,
     counts: Counts,
 }
@@ -77,7 +79,8 @@ impl<'a> Pass<'a> {
     ) -> Self {
         let (shards, fx) = (BTreeMap::new(), Effects::new(Timestamp(0), 0));
         let counts = Counts::default();
-        Self { kinds, judged, first, end, ceiling, shards, fx, counts }
+        let missing = BTreeSet::new();
+        Self { kinds, judged, first, end, ceiling, shards, missing, fx, counts }
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -152,11 +155,16 @@ impl<'a> Pass<'a> {
                 }
             }
             slot if record.position < shard.replay_from => {
-                let told = slot.map(|slot| std::mem::replace(&mut slot.told, true));
-                let (position, from) = (record.position, shard.replay_from);
-                let name = self.name(record.kind, record.key);
-                let has = if told.is_some() { "its row" } else { "there is no row, which" };
-                if told != Some(true) {
+                let from = shard.replay_from;
+                let (has, told) = match slot {
+                    Some(slot) => ("its row", std::mem::replace(&mut slot.told, true)),
+                    None => {
+                        let address = Address::new(record.kind, record.key);
+                        ("the store", !self.missing.insert(address))
+                    }
+                };
+                if !told {
+                    let (name, position) = (self.name(record.kind, record.key), record.position);
                     findings.push(format!(
                         "{name}: {has} does not have record {position}, and replay begins at {from}"
                     ));
@@ -307,7 +315,7 @@ fn owner_of(stored: &[u8]) -> Result<Address, state::row::Error> {
     let (kind, key) = match stored.first() {
         Some(&space::TAG) => key::parse_tag(stored).map(|(_, kind, key)| (kind, key))?,
         Some(&space::PENDING) => key::parse_pending(stored).map(|entry| (entry.kind, entry.key))?,
-        Some(&(numbered @ (space::PAGE | space::TRAIL | space::ANSWERS))) => {
+        Some(&numbered @ (space::PAGE | space::TRAIL | space::ANSWERS)) => {
             key::parse_numbered(stored, numbered).map(|(kind, key, _)| (kind, key))?
         }
         _ => key::parse_row(stored)?,
