@@ -1,8 +1,8 @@
 //! `journal`: records as JSON, one object per line, from a data directory that a server may hold.
 //!
 //! It takes no lock and changes nothing. What it shows is durable: a frame comes only once a later
-//! one vouches for it, so the very last one of a process that was killed is not shown before the next
-//! start. What is *not* here: reading beside a writer (`state::journal::Follower`).
+//! one vouches for it, so the very last one of a process that was killed is not shown before the
+//! next start. What is *not* here: reading beside a writer (`state::journal::Follower`).
 
 use super::{Ended, Error};
 use crate::cli::Journal;
@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &Journal) -> Result<Ended, Error> {
     let (dir, uuid) = (data.join("journal"), identity.journal.0);
     let mut follower = Follower::new(Arc::new(ReadOnlyDisk), &dir, uuid, arguments.from);
     let mut shown = Shown::new(arguments);
-    let mut next = || follower.next().map_err(|error| failed(error.to_string()));
+    let mut next = || follower.frame().map_err(|error| failed(error.to_string()));
     if !arguments.follow {
         while let Some(frame) = next()? {
             if !shown.frame(&frame)? {
@@ -201,7 +201,7 @@ fn line<'a>(kinds: &'a Kinds, record: &Record<'a>, way: &'a str, cause: Option<u
         line.event = on_one_line(rest);
     }
     if line.event.is_none() {
-        line.payload = Some(rest.iter().map(|byte| format!("{byte:02x}")).collect());
+        line.payload = Some(hex(rest));
     }
     line
 }
@@ -211,4 +211,9 @@ fn line<'a>(kinds: &'a Kinds, record: &Record<'a>, way: &'a str, cause: Option<u
 fn on_one_line(text: &[u8]) -> Option<Box<RawValue>> {
     let text = std::str::from_utf8(text).ok()?.replace(['\n', '\r'], " ");
     serde_json::from_str(&text).ok()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -1,7 +1,7 @@
 //! `verify`: checks a data directory at rest, and changes nothing in it but the lock's text.
 //!
-//! Every finding is a line on standard output, and so are the counts at the end. What is *not* here:
-//! what is checked, and how (`topology::verify`).
+//! Every finding is a line on standard output, and so are the counts at the end. What is *not*
+//! here: what is checked, and how (`topology::verify`).
 
 use super::{Ended, Error};
 use crate::cli::AtRest;
@@ -10,7 +10,8 @@ use crate::process;
 use std::io::Write as _;
 use topology::verify::{Report, Watch, verify};
 
-/// So many findings are written, and the rest counted: one lost file can be the end of a million rows.
+/// So many findings are written, and the rest counted: one lost file can be the end of a million
+/// rows.
 const FINDINGS_MAX: u64 = 1_000;
 
 pub(super) fn run(arguments: &AtRest) -> Result<Ended, Error> {
@@ -32,8 +33,8 @@ pub(super) fn run(arguments: &AtRest) -> Result<Ended, Error> {
     if report.findings == 0 {
         return Ok(Ended::Done);
     }
-    let restored = "restore what is damaged from a copy; the store and its images can be removed and \
-                    are rebuilt from the journal, as far as that reaches back";
+    let restored = "restore what is damaged from a copy; the store and its images can be removed, \
+                    and are rebuilt from the journal as far as that reaches back";
     Err(Error::Failed(format!("{place} is not as it should be: {restored}")))
 }
 

@@ -209,7 +209,8 @@ impl Identity {
         Ok(stored(disk, dir)?.map(|(identity, _)| identity))
     }
 
-    /// What the directory is, if it is one and what this program wants it to be. Nothing is written.
+    /// What the directory is, if it is one and what this program wants it to be. Nothing is
+    /// written.
     pub fn check(disk: &dyn Disk, dir: &Path, layout: &Layout<'_>) -> Result<Option<Self>, Error> {
         let shards = layout.shards;
         Ok(known(disk, dir, layout)?.map(|(journal, _)| Self { journal, shards }))

@@ -2,13 +2,13 @@
 //! its own records.
 //!
 //! The fold is a second, plain one ([`fold`]): records in, head and pages and pending entries out,
-//! without floors, lives, checkpoints or replays. So a mistake of the engine's shows here as well as
-//! damage of the disk does. What is *not* here: repair, and anything that writes: files are opened
-//! for reading only, and the key-value store is copied before it is opened.
+//! without floors, lives, checkpoints or replays. So a mistake of the engine's shows here as well
+//! as damage of the disk does. What is *not* here: repair, and anything that writes: files are
+//! opened for reading only, and the key-value store is copied before it is opened.
 //!
-//! Each entity is folded up to the position its row stands at. All entities of the shards at hand are
-//! in memory at once, so the shards are taken in passes of about [`ENTITIES_AT_ONCE_MAX`], each of
-//! which reads the journal once: some hundred MB, however many entities there are.
+//! Each entity is folded up to the position its row stands at. All entities of the shards at hand
+//! are in memory at once, so the shards are taken in passes of about [`ENTITIES_AT_ONCE_MAX`], each
+//! of which reads the journal once: some hundred MB, however many entities there are.
 
 mod fold;
 mod rows;
@@ -278,7 +278,9 @@ impl<'a> Check<'a> {
         self.report.entities += counts.entities;
         self.report.entries += counts.entries;
         self.report.not_compared += counts.not_compared;
-        findings.iter().for_each(|what| self.found(what));
+        for what in &findings {
+            self.found(what);
+        }
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 //! touching anything.
 //!
 //! What a process has written may not be durable yet, and after a failed sync never was. So a frame
-//! is shown only once a later one says that it was durable; an idle journal is sealed within moments,
-//! so little waits for long. What is *not* here: waiting.
+//! is shown only once a later one says that it was durable; an idle journal is sealed within
+//! moments, so little waits for long. What is *not* here: waiting.
 
 use super::Error;
 use super::rest::AtRest;
@@ -44,7 +44,7 @@ impl Follower {
     ///
     /// # Errors
     /// The disk fails, or what was durable is damaged.
-    pub fn next(&mut self) -> Result<Option<Frame>, Error> {
+    pub fn frame(&mut self) -> Result<Option<Frame>, Error> {
         loop {
             if self.waiting.front().is_some_and(|frame| frame.end() <= self.vouched) {
                 return Ok(self.waiting.pop_front());
@@ -85,8 +85,8 @@ impl Follower {
         }
     }
 
-    /// Nothing more stands here now: goes on to the next segment, if that has begun. Else the file is
-    /// read again from here, when there is more.
+    /// Nothing more stands here now: goes on to the next segment, if that has begun. Else the file
+    /// is read again from here, when there is more.
     fn later(&mut self, segment: &Segment, place: Place) -> Result<bool, Error> {
         let journal = self.journal()?;
         let next = journal.segment_of(place.position).filter(|next| next.base > segment.base);

@@ -1,9 +1,10 @@
 //! The journal at rest: looked at frame by frame, and never opened, so that nothing is cut, written
 //! again or removed. For checks, and for whoever reads beside a process that writes.
 //!
-//! [`AtRest::check`] looks at everything: each frame's checksum, uuid, position and predecessor, what
-//! stands behind the last one, and the files of the origin table and of ids. [`AtRest::frames`] goes
-//! through the frames once more. What is *not* here: what a record means, and repair.
+//! [`AtRest::check`] looks at everything: each frame's checksum, uuid, position and predecessor,
+//! what stands behind the last one, and the files of the origin table and of ids.
+//! [`AtRest::frames`] goes through the frames once more. What is *not* here: what a record means,
+//! and repair.
 
 use super::commit::ORIGIN_FILES;
 use super::ids::SegmentIds;
@@ -116,7 +117,7 @@ impl AtRest {
     pub fn frames(&self, look: &mut Look<'_>) -> Result<(), Error> {
         let mut before = 0;
         let mut next = self.first();
-        for segment in self.segments.iter() {
+        for segment in &self.segments {
             if segment.base != next {
                 return Ok(());
             }
@@ -133,8 +134,8 @@ impl AtRest {
         Ok(())
     }
 
-    /// Looks at everything, and shows every frame that is as it should be. `vouched_to` says who else
-    /// knows up to where the journal was durable.
+    /// Looks at everything, and shows every frame that is as it should be. `vouched_to` says who
+    /// else knows up to where the journal was durable.
     ///
     /// # Errors
     /// The disk fails. What is wrong with the journal is no error but a finding.

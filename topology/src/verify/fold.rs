@@ -1,8 +1,8 @@
 //! One entity as a plain fold of its own records, and what the store should have of it.
 //!
-//! It knows what a record's prefix means, and what ends a pending entry; nothing of it is taken from
-//! the engine's own `life`, which is what it is there to check. A judged record changes nothing, but
-//! still ends the pending entry it was for.
+//! It knows what a record's prefix means, and what ends a pending entry; nothing of it is taken
+//! from the engine's own `life`, which is what it is there to check. A judged record changes
+//! nothing, but still ends the pending entry it was for.
 
 use crate::answers::{Answers, Known};
 use crate::hear::panic_text;
@@ -63,7 +63,8 @@ impl Fold {
         };
         if let Err(why) = applied {
             let position = record.position;
-            self.fault.get_or_insert(format!("record {position} was never judged, and: {why}"));
+            let fault = || format!("record {position} was never judged, and: {why}");
+            self.fault.get_or_insert_with(fault);
         }
     }
 

@@ -1,5 +1,5 @@
-//! One pass over some shards: first where each row stands, then the folds up to there, then entry by
-//! entry what is stored against what should be.
+//! One pass over some shards: first where each row stands, then the folds up to there, then entry
+//! by entry what is stored against what should be.
 //!
 //! What is *not* here: folding itself, and reading the journal.
 
@@ -156,12 +156,11 @@ impl<'a> Pass<'a> {
             }
             slot if record.position < shard.replay_from => {
                 let from = shard.replay_from;
-                let (has, told) = match slot {
-                    Some(slot) => ("its row", std::mem::replace(&mut slot.told, true)),
-                    None => {
-                        let address = Address::new(record.kind, record.key);
-                        ("the store", !self.missing.insert(address))
-                    }
+                let (has, told) = if let Some(slot) = slot {
+                    ("its row", std::mem::replace(&mut slot.told, true))
+                } else {
+                    let address = Address::new(record.kind, record.key);
+                    ("the store", !self.missing.insert(address))
                 };
                 if !told {
                     let (name, position) = (self.name(record.kind, record.key), record.position);
@@ -361,7 +360,9 @@ fn scan(
     loop {
         let found = store.scan(shard, &from, to.as_deref(), SCAN_ENTRIES);
         let found = found.map_err(|error| error.to_string())?;
-        found.iter().for_each(|(key, value)| show(key, value));
+        for (key, value) in &found {
+            show(key, value);
+        }
         match found.into_iter().nth(SCAN_ENTRIES - 1) {
             None => return Ok(()),
             Some((last, _)) => from = last,
