@@ -25,6 +25,17 @@ const CLIENTS: u64 = 6;
 /// Much longer than the gateway's longest answer.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 
+/// A journal file is full after a second or so, and then a checkpoint is due.
+const CONFIG: &str = "
+[journal]
+segment_bytes = 2097152
+[http]
+batch_bytes_max = 1048576
+[store]
+checkpoint_journal_bytes = 1048576
+checkpoint_interval_s = 1
+";
+
 /// A small generator of random numbers (SplitMix64): the seed is all it takes to see a run again.
 struct Random(u64);
 
@@ -51,8 +62,13 @@ fn killed_at_random_moments_it_keeps_every_promise_once() {
     let seed = seed();
     println!("BELLWETHER_SEED={seed}");
     let mut random = Random(seed);
-    let kills = if process::long_tests() { 30 } else { 4 };
-    let mut process = Process::start(&[]);
+    let usual = if process::long_tests() { 30 } else { 4 };
+    let kills = std::env::var("BELLWETHER_KILLS").map_or(usual, |kills| kills.parse().unwrap());
+    // Small files and frequent checkpoints, so that kills meet all of what they can meet.
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("bellwether.toml");
+    std::fs::write(&config, CONFIG).unwrap();
+    let mut process = Process::start(&["--config", config.to_str().unwrap()]);
     process.wait_ready();
     let stop = AtomicBool::new(false);
     let url = process.url.clone();

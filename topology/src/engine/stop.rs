@@ -35,9 +35,10 @@ impl Engine {
         }
         for round in 0..ROUNDS_MAX {
             tracing::debug!(round, durable = inner.journal.durable(), "draining: applying");
-            self.applied(inner.journal.durable()).await;
+            let durable = inner.journal.durable();
+            self.unless_failed(self.applied(durable)).await?;
             tracing::debug!(round, "draining: checkpointing");
-            self.checkpoint().await;
+            self.unless_failed(self.checkpoint()).await?;
             if inner.journal.durable().saturating_sub(inner.marks.replay_from()) <= SEALS_MAX {
                 break;
             }
@@ -58,6 +59,25 @@ impl Engine {
         self.ended("store").await?;
         inner.writer.stop();
         self.ended("journal").await
+    }
+
+    /// Waits for this, or until a part has failed that it needs: while stopping, none is started again.
+    async fn unless_failed(&self, work: impl Future<Output = ()>) -> Result<(), String> {
+        let failed = async {
+            loop {
+                self.alive()?;
+                let children = self.tree.children();
+                if let Some((name, _)) = children.iter().find(|(_, child)| child.state == "failed")
+                {
+                    return Err(format!("{name} failed while stopping"));
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            () = work => Ok(()),
+            error = failed => error,
+        }
     }
 
     async fn ended(&self, name: &str) -> Result<(), String> {

@@ -146,12 +146,13 @@ impl State {
     /// gives up.
     fn failed(&mut self, name: &str, why: &str) -> Option<Duration> {
         self.show(name, "failed", false);
-        if self.letting_go {
-            return None;
-        }
         let work = self.children.get(name).map(|child| child.work);
         if work == Some(Work::Vital) {
             self.give_up(format!("{name} has failed: {why}"));
+            return None;
+        }
+        if self.letting_go {
+            tracing::error!(actor = name, why, "an actor has failed while the process stops");
             return None;
         }
         let now = Instant::now();
