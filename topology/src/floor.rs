@@ -11,6 +11,7 @@
 
 mod capture;
 mod causes;
+mod shards;
 mod turn;
 
 pub use capture::{Captured, Evicted};
@@ -23,6 +24,8 @@ use crate::pending::{Pending, from_stored};
 use crate::waiters::{Told, Waiter, Waiters};
 use actors::{Address, Effects, Key, KindId, Position, Timestamp, address_hash, codec};
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use shards::Shards;
 use state::frame::{Frame, Record};
 use state::{journal, row, store};
 use std::cell::{Cell, RefCell};
@@ -39,7 +42,7 @@ pub struct Floor<S> {
     fresh: Arc<AllFresh>,
     waiters: Arc<Waiters>,
     judged: Arc<BTreeSet<Position>>,
-    shards: RefCell<BTreeMap<u16, Shard<S>>>,
+    shards: RefCell<Shards<S>>,
     batch: RefCell<Batch>,
     fx: RefCell<Effects>,
     counts: RefCell<Counts>,
@@ -69,7 +72,6 @@ struct Slot<S> {
     /// What the driver keeps of it: a resident's address.
     seat: S,
     last_batch: u32,
-    first_item: u32,
     last_item: u32,
 }
 
@@ -89,13 +91,28 @@ struct Item {
 
 const NONE: u32 = u32::MAX;
 
+/// What may become of a record, as `records_applied_total` names it.
+pub const OUTCOMES: [&str; 5] = ["applied", "ignored", "rejected", "replayed", "poison"];
+
 /// What has happened since the driver last looked, for metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Records applied, by (kind, outcome).
-    pub applied: BTreeMap<(u8, &'static str), u64>,
+    /// Records applied: for each kind that had any, how many of each of [`OUTCOMES`].
+    pub applied: Vec<(KindId, [u64; OUTCOMES.len()])>,
     /// When the newest record applied was journaled.
     pub newest: Timestamp,
+}
+
+impl Counts {
+    /// One record of this kind had this outcome, an index of [`OUTCOMES`].
+    fn count(&mut self, kind: KindId, outcome: usize) {
+        let place = self.applied.iter().position(|(known, _)| *known == kind);
+        let place = place.unwrap_or_else(|| {
+            self.applied.push((kind, [0; OUTCOMES.len()]));
+            self.applied.len() - 1
+        });
+        self.applied[place].1[outcome] += 1;
+    }
 }
 
 /// Who has a turn in a planned batch.
@@ -144,7 +161,7 @@ impl<S: Clone> Floor<S> {
         ground: Ground,
         shards: &[(u16, Position, Option<Vec<u8>>)],
     ) -> Result<Self, Error> {
-        let mut opened = BTreeMap::new();
+        let mut opened = Shards::new(ground.shards_total);
         for (number, replay_from, note) in shards {
             ground.fresh.reset(*number);
             let shard = Shard {
@@ -177,7 +194,7 @@ impl<S: Clone> Floor<S> {
 
     /// Lets go of everybody.
     pub fn clear(&self) {
-        for shard in self.shards.borrow_mut().values_mut() {
+        for (_, shard) in self.shards.borrow_mut().iter_mut() {
             shard.lives.clear();
         }
         self.residents.set(0);
@@ -186,7 +203,7 @@ impl<S: Clone> Floor<S> {
     /// Where reading the journal begins: the least `replay from` of its shards.
     pub fn replay_from(&self) -> Position {
         let shards = self.shards.borrow();
-        shards.values().map(|shard| shard.replay_from).min().unwrap_or(0)
+        shards.iter().map(|(_, shard)| shard.replay_from).min().unwrap_or(0)
     }
 
     /// How many lives there are.
@@ -220,7 +237,7 @@ impl<S: Clone> Floor<S> {
         let mut shards = self.shards.borrow_mut();
         self.batch_number.set(self.batch_number.get().wrapping_add(1));
         batch.items.clear();
-        let mut turns: Vec<(u16, u64, Turn<S>)> = Vec::new();
+        let mut turns = Vec::new();
         for (frame_index, frame) in frames.iter().enumerate() {
             for (record_index, record) in frame.records().enumerate() {
                 if record.key.is_empty() {
@@ -228,7 +245,7 @@ impl<S: Clone> Floor<S> {
                 }
                 let hash = address_hash(record.kind, record.key);
                 let number = shard_of(hash, self.shards_total);
-                let Some(shard) = shards.get_mut(&number) else { continue };
+                let Some(shard) = shards.get_mut(number) else { continue };
                 if record.position < shard.replay_from {
                     continue;
                 }
@@ -240,16 +257,15 @@ impl<S: Clone> Floor<S> {
                     batch.items[slot.last_item as usize].next = item;
                 } else {
                     slot.last_batch = self.batch_number.get();
-                    slot.first_item = item;
                     let turn =
                         Turn { seat: slot.seat.clone(), life: slot.life.clone(), first: item };
-                    turns.push((number, hash, turn));
+                    turns.push(turn);
                 }
                 slot.last_item = item;
             }
         }
         batch.frames = frames;
-        Ok(turns.into_iter().map(|(_, _, turn)| turn).collect())
+        Ok(turns)
     }
 
     fn slot<'a>(
@@ -261,28 +277,30 @@ impl<S: Clone> Floor<S> {
     ) -> Result<&'a mut Slot<S>, Error> {
         let (kind, name) = (record.kind, record.key);
         let same = |slot: &Slot<S>| slot.hash == hash && slot.kind == kind && slot.key == name;
-        // A look-up and an insertion, because the borrow checker cannot see that a found slot ends
-        // the first.
-        if shard.lives.find(hash, same).is_none() {
-            let life = self.wake(shard, number, record)?;
-            let life = Rc::new(RefCell::new(life));
-            self.residents.set(self.residents.get() + 1);
-            let slot = Slot {
-                hash,
-                kind,
-                key: Key::new(name),
-                seat: seat(&life),
-                life,
-                last_batch: self.batch_number.get().wrapping_sub(1),
-                first_item: NONE,
-                last_item: NONE,
-            };
-            shard.lives.insert_unique(hash, slot, |slot| slot.hash);
-        }
-        Ok(shard.lives.find_mut(hash, same).expect("found or just inserted"))
+        let vacant = match shard.lives.entry(hash, same, |slot| slot.hash) {
+            Entry::Occupied(found) => return Ok(found.into_mut()),
+            Entry::Vacant(vacant) => vacant,
+        };
+        let life = Rc::new(RefCell::new(self.wake(&mut shard.entities, number, record)?));
+        self.residents.set(self.residents.get() + 1);
+        let slot = Slot {
+            hash,
+            kind,
+            key: Key::new(name),
+            seat: seat(&life),
+            life,
+            last_batch: self.batch_number.get().wrapping_sub(1),
+            last_item: NONE,
+        };
+        Ok(vacant.insert(slot).into_mut())
     }
 
-    fn wake(&self, shard: &mut Shard<S>, number: u16, record: &Record<'_>) -> Result<Life, Error> {
+    fn wake(
+        &self,
+        entities: &mut BTreeMap<u8, u64>,
+        number: u16,
+        record: &Record<'_>,
+    ) -> Result<Life, Error> {
         let address = Address::new(record.kind, record.key);
         let rest = ShardAtRest { store: &self.store, shard: number };
         let row = row::key::row(address.kind, &address.key);
@@ -295,7 +313,7 @@ impl<S: Clone> Floor<S> {
         // A replay may meet a row that is newer than the shard's count: at the entity's first
         // record it is counted.
         if life.is_unborn() || life.created() == record.position {
-            *shard.entities.entry(record.kind.0).or_default() += 1;
+            *entities.entry(record.kind.0).or_default() += 1;
         }
         if life.is_unborn() {
             let address = life.address();
@@ -320,18 +338,18 @@ impl<S: Clone> Floor<S> {
 
     /// Visits the pending entries of one shard.
     pub fn with_pending<R>(&self, shard: u16, visit: impl FnOnce(&mut Pending) -> R) -> Option<R> {
-        self.shards.borrow_mut().get_mut(&shard).map(|shard| visit(&mut shard.pending))
+        self.shards.borrow_mut().get_mut(shard).map(|shard| visit(&mut shard.pending))
     }
 
     /// The shards on this floor.
     pub fn shard_numbers(&self) -> Vec<u16> {
-        self.shards.borrow().keys().copied().collect()
+        self.shards.borrow().iter().map(|(number, _)| number).collect()
     }
 
     /// Entities by kind, live and at rest, over all shards of this floor.
     pub fn entities(&self) -> BTreeMap<u8, u64> {
         let mut all = BTreeMap::new();
-        for shard in self.shards.borrow().values() {
+        for (_, shard) in self.shards.borrow().iter() {
             for (kind, count) in &shard.entities {
                 *all.entry(*kind).or_default() += count;
             }
@@ -346,7 +364,7 @@ impl<S: Clone> Floor<S> {
             let (timers, deliveries) = shard.pending.counts();
             let entities = shard.entities.values().sum();
             let residents = shard.lives.len() as u64;
-            (*number, entities, residents, deliveries, timers, shard.replay_from)
+            (number, entities, residents, deliveries, timers, shard.replay_from)
         });
         states.collect()
     }
@@ -354,7 +372,7 @@ impl<S: Clone> Floor<S> {
     /// Residents by kind.
     pub fn residents_by_kind(&self) -> BTreeMap<u8, u64> {
         let mut all = BTreeMap::new();
-        for shard in self.shards.borrow().values() {
+        for (_, shard) in self.shards.borrow().iter() {
             for slot in &shard.lives {
                 *all.entry(slot.kind.0).or_default() += 1;
             }

@@ -4,7 +4,7 @@
 //! Nothing here has a label that grows with users. Counters stand at zero from the start; gauges
 //! that need a look at the engine are set by [`crate::handle`] when somebody scrapes.
 
-use crate::floor::Counts;
+use crate::floor::{Counts, OUTCOMES};
 use crate::kinds::Kinds;
 use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
@@ -31,9 +31,6 @@ const HTTP_SECONDS: &str = "bellwether_http_request_seconds";
 
 /// What ways in are called in `events_received_total{origin}`.
 pub const ORIGINS: [&str; 4] = ["http", "producer", "file", "demo"];
-
-/// Outcomes of `records_applied_total`.
-const OUTCOMES: [&str; 5] = ["applied", "ignored", "rejected", "replayed", "poison"];
 
 const COUNTERS: [(&str, &str); 9] = [
     (EVENTS_RECEIVED, "Domain events taken in, by origin"),
@@ -152,9 +149,11 @@ pub(crate) fn committed(appended: Duration, whole: Duration) {
 }
 
 pub(crate) fn applied(kinds: &Kinds, counts: &Counts) {
-    for ((kind, outcome), count) in &counts.applied {
-        let Some(kind) = kinds.get(actors::KindId(*kind)) else { continue };
-        counter!(RECORDS_APPLIED, "kind" => kind.name, "outcome" => *outcome).increment(*count);
+    for (kind, by_outcome) in &counts.applied {
+        let Some(kind) = kinds.get(*kind) else { continue };
+        for (outcome, count) in OUTCOMES.into_iter().zip(by_outcome).filter(|(_, n)| **n > 0) {
+            counter!(RECORDS_APPLIED, "kind" => kind.name, "outcome" => outcome).increment(*count);
+        }
     }
     if !counts.applied.is_empty() {
         let age_ms = crate::writer::wall_clock().0 - counts.newest.0;

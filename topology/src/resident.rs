@@ -16,7 +16,7 @@ use std::rc::Rc;
 use tokio::sync::Notify;
 
 /// A floor whose lives are residents.
-pub type ResidentFloor = Floor<Addr<Resident>>;
+pub type ResidentFloor = Floor<Rc<Addr<Resident>>>;
 
 /// What the residents of one worker report to.
 #[derive(Default)]

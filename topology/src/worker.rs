@@ -163,7 +163,7 @@ impl Worker {
         let turns = floor.plan(frames, |life| {
             let seat = Resident::start(life, home);
             directory.insert(life.borrow().address().clone(), seat.clone());
-            seat
+            Rc::new(seat)
         })?;
         batch.begin(turns.len());
         for turn in turns {

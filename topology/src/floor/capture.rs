@@ -32,7 +32,7 @@ impl<S: Clone> Floor<S> {
     /// The last capture of this shard was not [`Self::settle`]d.
     pub fn capture(&self, number: u16, applied: Position) -> Captured {
         let mut shards = self.shards.borrow_mut();
-        let shard = shards.get_mut(&number).expect("a shard of this floor");
+        let shard = shards.get_mut(number).expect("a shard of this floor");
         assert!(!shard.capturing, "shard {number} is being written already");
         shard.capturing = true;
         let mut writes = Vec::new();
@@ -53,7 +53,7 @@ impl<S: Clone> Floor<S> {
     /// begins later.
     pub fn settle(&self, number: u16, replay_from: Position) {
         let mut shards = self.shards.borrow_mut();
-        let Some(shard) = shards.get_mut(&number) else { return };
+        let Some(shard) = shards.get_mut(number) else { return };
         shard.capturing = false;
         shard.replay_from = replay_from;
         for slot in &shard.lives {
@@ -67,7 +67,7 @@ impl<S: Clone> Floor<S> {
     /// while the shard is being written.
     pub fn evict(&self, number: u16, idle_batches: u32, most: usize) -> Vec<Evicted<S>> {
         let mut shards = self.shards.borrow_mut();
-        let Some(shard) = shards.get_mut(&number).filter(|shard| !shard.capturing) else {
+        let Some(shard) = shards.get_mut(number).filter(|shard| !shard.capturing) else {
             return Vec::new();
         };
         let now = self.batch_number.get();
@@ -93,6 +93,6 @@ impl<S: Clone> Floor<S> {
     pub fn is_dirty(&self, number: u16) -> bool {
         let shards = self.shards.borrow();
         let dirty = |shard: &Shard<S>| shard.lives.iter().any(|slot| slot.life.borrow().is_dirty());
-        shards.get(&number).is_some_and(dirty)
+        shards.get(number).is_some_and(dirty)
     }
 }

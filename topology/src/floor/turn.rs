@@ -15,7 +15,7 @@ impl<S: Clone> Floor<S> {
         let number = self.shard_of(life.address());
         let batch = self.batch.borrow();
         let mut shards = self.shards.borrow_mut();
-        let shard = shards.get_mut(&number).expect("a turn is of a life on this floor");
+        let shard = shards.get_mut(number).expect("a turn is of a life on this floor");
         let mut fx = self.fx.borrow_mut();
         let rest = ShardAtRest { store: &self.store, shard: number };
         let mut again = |position| self.again(position);
@@ -44,14 +44,14 @@ impl<S: Clone> Floor<S> {
     fn account(&self, life: &Life, record: &Record<'_>, done: &Done) {
         let outcome = match done {
             Done::Known => return,
-            Done::Folded(Outcome::Applied) => "applied",
-            Done::Folded(Outcome::Ignored) => "ignored",
-            Done::Folded(Outcome::Rejected(_)) => "rejected",
-            Done::Replayed(_) | Done::Mismatch => "replayed",
-            Done::Poison => "poison",
+            Done::Folded(Outcome::Applied) => 0,
+            Done::Folded(Outcome::Ignored) => 1,
+            Done::Folded(Outcome::Rejected(_)) => 2,
+            Done::Replayed(_) | Done::Mismatch => 3,
+            Done::Poison => 4,
         };
         let mut counts = self.counts.borrow_mut();
-        *counts.applied.entry((record.kind.0, outcome)).or_default() += 1;
+        counts.count(record.kind, outcome);
         counts.newest = counts.newest.max(record.time);
         drop(counts);
         if record.tag == tag::COMMAND
