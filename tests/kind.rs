@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is a test, helpers too")]
 
+#[allow(unreachable_pub, reason = "it stands here word by word as it would in actors")]
 #[path = "support/diligence.rs"]
 mod diligence;
 
