@@ -67,6 +67,14 @@ pub enum Error {
     Failed,
 }
 
+impl Error {
+    /// Whether the disk has refused, and may have room another time: the store goes on, and what was
+    /// handed over is still readable.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Disk { .. } | Self::Image(image::Error::Disk { .. }))
+    }
+}
+
 /// How the store behaves; the defaults are for a machine with two cores and an SSD.
 #[derive(Clone, Debug)]
 pub struct Options {

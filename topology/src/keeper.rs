@@ -7,7 +7,6 @@
 use crate::floor::Captured;
 use crate::worker::{Generations, Marks};
 use actors::Position;
-use state::image;
 use state::store::{Checkpoint, Error, Store};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
@@ -143,7 +142,7 @@ impl Loop {
     /// over can be read from the store's memory, none of this round counts, and the journal grows.
     fn bear(&mut self, result: Result<(), Error>) -> Result<(), Error> {
         match result {
-            Err(error @ (Error::Disk { .. } | Error::Image(image::Error::Disk { .. }))) => {
+            Err(error) if error.may_pass() => {
                 tracing::warn!(%error, "a checkpoint failed; the next round tries again");
                 self.staged.clear();
                 Ok(())

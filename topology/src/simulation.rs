@@ -47,6 +47,8 @@ pub struct Script {
     pub wants: usize,
     /// After how many changes to the disk the power goes; then after how many more, and so on.
     pub crashes: Vec<u64>,
+    /// Whether the disk fails now and then, and the process dies of it or of nothing.
+    pub faults: bool,
 }
 
 /// What came of it.
@@ -60,6 +62,8 @@ pub struct Report {
     pub changes: u64,
     /// How often the power went.
     pub crashes: usize,
+    /// How often the process ended with the power on.
+    pub deaths: usize,
     /// How often each thing happened.
     pub counts: BTreeMap<&'static str, u64>,
 }
@@ -88,6 +92,9 @@ struct World {
     waiting: BTreeMap<usize, oneshot::Receiver<Told>>,
     changes: u64,
     crashes: usize,
+    deaths: usize,
+    /// A fault was ordered: the next failure may be its.
+    faulty: bool,
 }
 
 /// Plays it, and checks every promise in the end.
@@ -122,6 +129,8 @@ impl World {
             waiting: BTreeMap::new(),
             changes: 0,
             crashes: 0,
+            deaths: 0,
+            faulty: false,
             script,
         }
     }
@@ -138,20 +147,36 @@ impl World {
 
     /// One step of somebody; if the machine goes down in it, it is booted again.
     fn step(&mut self) {
+        if self.script.faults && self.chance.one_in(120) {
+            self.machine.fail_once(&mut self.chance);
+            self.faulty = true;
+        }
         let stepped = self.try_step();
-        if self.machine.is_down() {
-            self.reboot();
-        } else if let Err(why) = stepped {
-            panic!("{why}, in {:?}", self.script);
+        self.survive(stepped.err());
+        if self.script.faults && self.chance.one_in(400) {
+            self.deaths += 1;
+            self.begin_anew();
         }
     }
 
-    fn reboot(&mut self) {
+    /// What goes wrong must have a cause: the power, or a fault that was ordered.
+    fn survive(&mut self, failed: Option<Failed>) {
+        if self.machine.is_down() {
+            self.changes += self.machine.changes();
+            self.crashes += 1;
+            self.machine.reboot(&mut self.chance);
+            self.plan_crash();
+            self.begin_anew();
+        } else if let Some(why) = failed {
+            assert!(self.faulty, "{why}, in {:?}", self.script);
+            self.deaths += 1;
+            self.begin_anew();
+        }
+    }
+
+    /// The process has ended, whatever of.
+    fn begin_anew(&mut self) {
         self.process = None;
-        self.changes += self.machine.changes();
-        self.crashes += 1;
-        self.machine.reboot(&mut self.chance);
-        self.plan_crash();
         self.waiting.clear();
         for (stage, want) in self.stages.iter_mut().zip(&self.wants) {
             if *stage == Stage::Sent {
@@ -272,15 +297,9 @@ impl World {
     /// are still planned come first.
     fn heal(&mut self) {
         for _ in 0..100_000 {
-            let rested = self.try_rest();
-            if self.machine.is_down() {
-                self.reboot();
-                continue;
-            }
-            match rested {
-                Ok(true) => return,
-                Ok(false) => {}
-                Err(why) => panic!("{why}, in {:?}", self.script),
+            match self.try_rest() {
+                Ok(true) if !self.machine.is_down() => return,
+                rested => self.survive(rested.err()),
             }
         }
         panic!("the world does not come to rest, in {:?}", self.script);
@@ -334,6 +353,7 @@ impl World {
             frames: frames.len(),
             changes: self.changes + self.machine.changes(),
             crashes: self.crashes,
+            deaths: self.deaths,
             counts: oracle.counts,
         }
     }

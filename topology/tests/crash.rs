@@ -13,7 +13,7 @@ fn is_full() -> bool {
 
 /// The power does not go.
 fn quiet(seed: u64, wants: usize) -> Report {
-    play(&Script { seed, wants, crashes: Vec::new() })
+    play(&Script { seed, wants, crashes: Vec::new(), faults: false })
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn a_crash_after_any_single_change_breaks_no_promise() {
     };
     println!("{} crash points of {whole:?}", after.len());
     for changes in after {
-        let report = play(&Script { seed, wants, crashes: vec![changes] });
+        let report = play(&Script { seed, wants, crashes: vec![changes], faults: false });
         assert_eq!(report.crashes, 1, "after {changes} changes");
     }
 }
@@ -62,6 +62,22 @@ fn crashes_upon_crashes_break_no_promise() {
     for seed in 0..seeds {
         let mut chance = Chance(seed);
         let crashes = (0..14).map(|_| chance.below(1 + 40 * (1 + seed % 5))).collect();
-        play(&Script { seed, wants: 220, crashes });
+        play(&Script { seed, wants: 220, crashes, faults: false });
     }
+}
+
+/// The disk fails once in a while, the process dies of it or of nothing, and sometimes the power goes
+/// too.
+#[test]
+fn faults_and_deaths_break_no_promise() {
+    let seeds = if is_full() { 2_000 } else { 24 };
+    let mut deaths = 0;
+    for seed in 1_000..1_000 + seeds {
+        let mut chance = Chance(seed);
+        let crashes = (0..seed % 3).map(|_| chance.below(400)).collect();
+        let report = play(&Script { seed, wants: 220, crashes, faults: true });
+        deaths += report.deaths;
+    }
+    println!("{deaths} deaths");
+    assert!(deaths > 3 * seeds as usize, "only {deaths} deaths");
 }

@@ -56,6 +56,15 @@ impl Machine {
         self.disk.crash_after(changes);
     }
 
+    /// One of the next writes, syncs or reads fails, and no more.
+    pub fn fail_once(&self, chance: &mut Chance) {
+        match chance.below(3) {
+            0 => self.disk.fail_write(chance.below(20)),
+            1 => self.disk.fail_sync(chance.below(10)),
+            _ => self.disk.fail_read(chance.below(40)),
+        }
+    }
+
     /// Whether the power is gone.
     pub fn is_down(&self) -> bool {
         self.disk.list(Path::new(DATA)).is_err()

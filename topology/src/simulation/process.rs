@@ -21,7 +21,7 @@ use crate::waiters::{Waiter, Waiters};
 use actors::{EffectId, Position, Timestamp};
 use state::frame::{Draft, Way};
 use state::journal::{self, AppendError, Journal, Receipt};
-use state::store::{Checkpoint, Store};
+use state::store::{self, Checkpoint, Store};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -238,15 +238,28 @@ impl Process {
         let ceiling = replay_from;
         self.staged.push((shard, replay_from, note.clone()));
         let checkpoint = Checkpoint { shard, writes, replay_from, note, ceiling };
-        self.store.stage(checkpoint).map_err(text)?;
+        let staged = self.store.stage(checkpoint);
+        self.bear(staged)?;
         self.floor.settle(shard, replay_from);
         if last {
-            self.store.commit().map_err(text)?;
+            let committed = self.store.commit().map(drop);
+            self.bear(committed)?;
             for (shard, replay_from, note) in self.staged.drain(..) {
                 self.marks[usize::from(shard)] = (shard, replay_from, Some(note));
             }
         }
         Ok(())
+    }
+
+    /// A round that the disk refuses does not count.
+    fn bear(&mut self, result: Result<(), store::Error>) -> Result<(), Failed> {
+        match result {
+            Err(error) if error.may_pass() => {
+                self.staged.clear();
+                Ok(())
+            }
+            result => result.map_err(text),
+        }
     }
 
     /// Puts to rest who was idle in so many batches.
@@ -406,8 +419,8 @@ fn journal_options() -> journal::Options {
     }
 }
 
-fn store_options() -> state::store::Options {
-    state::store::Options {
+fn store_options() -> store::Options {
+    store::Options {
         shards: SHARDS,
         recent_bytes_max: 64 << 10,
         batch_entries_max: 16,
@@ -415,7 +428,7 @@ fn store_options() -> state::store::Options {
         image_entries_min: 24,
         image_age_records_max: 2_000,
         block_cache_bytes: 64 << 10,
-        ..state::store::Options::default()
+        ..store::Options::default()
     }
 }
 
