@@ -8,36 +8,68 @@ use crate::floor::Captured;
 use crate::worker::{Generations, Marks};
 use actors::Position;
 use state::store::{Checkpoint, Error, Store};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
+use tokio::sync::Notify;
 
-/// How many of a worker's effect drafts are durable. The writer counts them up, the keeper waits
-/// for them.
+/// How many of a worker's effect drafts are durable. The writer counts them up, the keeper waits for
+/// them, and the worker begins no batch while too much of them is unwritten.
 #[derive(Debug, Default)]
 pub struct EffectsDurable {
     count: Mutex<u64>,
     changed: Condvar,
+    unwritten_bytes: AtomicU64,
+    failed: AtomicBool,
+    written: Notify,
 }
 
 impl EffectsDurable {
+    /// One more is handed in.
+    pub fn submitted(&self, bytes: usize) {
+        self.unwritten_bytes.fetch_add(bytes as u64, Ordering::AcqRel);
+    }
+
     /// One more is durable.
-    pub fn add_one(&self) {
+    pub fn add_one(&self, bytes: usize) {
+        self.unwritten_bytes.fetch_sub(bytes as u64, Ordering::AcqRel);
         *self.count.lock().expect("nobody panics while counting") += 1;
         self.changed.notify_all();
+        self.written.notify_one();
     }
 
-    /// How many are.
-    pub fn get(&self) -> u64 {
-        *self.count.lock().expect("nobody panics while counting")
+    /// One can never be journaled: this generation of the worker is lost.
+    pub fn fail(&self) {
+        let _count = self.count.lock().expect("nobody panics while counting");
+        self.failed.store(true, Ordering::Release);
+        self.changed.notify_all();
+        self.written.notify_one();
     }
 
-    fn wait_for(&self, wanted: u64) {
+    /// Whether one could not be journaled.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// How many bytes of them are not durable.
+    pub fn unwritten_bytes(&self) -> u64 {
+        self.unwritten_bytes.load(Ordering::Acquire)
+    }
+
+    /// Waits until another one is durable; for the worker alone.
+    pub async fn written(&self) {
+        self.written.notified().await;
+    }
+
+    /// Waits for so many. False if they will never be durable.
+    fn wait_for(&self, wanted: u64) -> bool {
         let count = self.count.lock().expect("nobody panics while counting");
-        let _guard = self
+        let count = self
             .changed
-            .wait_while(count, |count| *count < wanted)
+            .wait_while(count, |count| *count < wanted && !self.has_failed())
             .expect("nobody panics while counting");
+        *count >= wanted
     }
 }
 
@@ -114,7 +146,9 @@ impl Loop {
     fn write(&mut self, hand_over: HandOver) -> Result<(), Error> {
         let started = Instant::now();
         let (effects, wanted) = &hand_over.after;
-        effects.wait_for(*wanted);
+        if !effects.wait_for(*wanted) {
+            return Ok(());
+        }
         let Captured { shard, writes, replay_from, note } = hand_over.captured;
         let (generations, own) = &hand_over.generation;
         // No new generation begins while this one's shard is moved: it reads the store either

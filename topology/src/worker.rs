@@ -24,6 +24,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
+/// A worker begins no batch while more than so much of what it caused is unwritten, in bytes.
+const EFFECT_BYTES_MAX: u64 = 64 << 20;
+
 /// Why a worker ends.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -128,6 +131,13 @@ impl Worker {
             while let Ok(control) = self.control.try_recv() {
                 self.control(control)?;
             }
+            if self.effects.has_failed() {
+                return Err(Error::Gone("what a batch caused could not be journaled"));
+            }
+            if self.effects.unwritten_bytes() > EFFECT_BYTES_MAX {
+                self.wait_for_writer().await?;
+                continue;
+            }
             let frames = self.spec.journal.read(self.cursor, self.spec.options.batch_bytes_max)?;
             if !frames.is_empty() {
                 self.batch(frames).await?;
@@ -150,6 +160,16 @@ impl Worker {
                     let control = control.ok_or(Error::Gone("the engine has stopped"))?;
                     self.control(control)?;
                 }
+            }
+        }
+    }
+
+    /// The writer waits for no worker, so this ends.
+    async fn wait_for_writer(&mut self) -> Result<(), Error> {
+        tokio::select! {
+            () = self.effects.written() => Ok(()),
+            control = self.control.recv() => {
+                self.control(control.ok_or(Error::Gone("the engine has stopped"))?)
             }
         }
     }
@@ -181,10 +201,14 @@ impl Worker {
     /// Hands what the batch caused to the writer, in order; the writer drops what it knows.
     fn hand_out_effects(&mut self) -> Result<(), Error> {
         for draft in self.home.0.finish(&mut self.publisher) {
-            let effects = self.effects.clone();
+            let (effects, bytes) = (self.effects.clone(), draft.bytes());
+            effects.submitted(bytes);
             let reply = Box::new(move |result: Result<_, journal::AppendError>| match result {
-                Ok(_) => effects.add_one(),
-                Err(error) => tracing::error!(%error, "effects were not journaled"),
+                Ok(_) => effects.add_one(bytes),
+                Err(error) => {
+                    tracing::error!(%error, "effects were not journaled");
+                    effects.fail();
+                }
             });
             self.effects_submitted += 1;
             self.spec

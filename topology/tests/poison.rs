@@ -75,7 +75,7 @@ async fn what_cannot_be_applied_costs_nobody_but_itself() {
     tell(&handle, "f-1", Event::Add(1)).await;
     tell(&handle, "f-2", Event::Add(1)).await;
     assert_eq!((sum(&handle, "f-1").await, sum(&handle, "f-2").await), (8, 6));
-    let of = |code: &str| (format!("{}/f-1", Fuse::KIND), code.to_owned());
+    let of = |code: &str| (format!("{}/f-1", <Fuse>::KIND), code.to_owned());
     let expected = ["bad-key", "panicked", "panicked", "too-many-effects"].map(of).to_vec();
     assert_eq!(letters(&handle, 4).await, expected);
     assert_eq!(DeadLetter::KIND, "dead-letter");

@@ -9,9 +9,10 @@ use actors::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The entity: what it was told adds up.
+/// The entity: what it was told adds up. A sound one does not blow: it is the version of the code in
+/// which that was mended.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Fuse {
+pub struct Fuse<const SOUND: bool = false> {
     sum: i64,
     words: u8,
     told: u64,
@@ -55,7 +56,7 @@ pub struct Page {
     pad: Vec<u8>,
 }
 
-impl Entity for Fuse {
+impl<const SOUND: bool> Entity for Fuse<SOUND> {
     const KIND: &'static str = "fuse";
     type Event = Event;
     type Page = Page;
@@ -84,6 +85,8 @@ impl Entity for Fuse {
             Event::Add(more) => self.sum += more,
             Event::Put(_, value, pad) => put(page, value, pad),
             Event::Words(words) => self.words = words,
+            Event::Blow if SOUND => self.sum += 1_000,
+            Event::BlowInPage(_) if SOUND => put(page, 1_000, 1),
             Event::Blow => {
                 self.sum = i64::MIN;
                 fx.send::<Self>("never", &Event::Add(1));

@@ -70,6 +70,8 @@ pub enum Fate {
 /// Everything the journal's records come to.
 pub struct Oracle {
     kinds: Kinds,
+    /// Records on which the journal has a verdict: whatever the kinds would make of them now.
+    judged: BTreeSet<Position>,
     /// Every entity.
     pub beings: BTreeMap<Address, Being>,
     /// Timers and deliveries that have not ended.
@@ -81,7 +83,7 @@ pub struct Oracle {
     /// What was published, in order.
     pub published: Vec<(Position, Vec<u8>)>,
     /// What became of each command.
-    pub fates: BTreeMap<Position, Fate>,
+    pub fates: BTreeMap<Position, (Address, Fate)>,
     numbers: BTreeMap<String, u64>,
     ids: BTreeMap<u128, Timestamp>,
     next: Position,
@@ -90,10 +92,22 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    /// Nothing has happened.
-    pub fn new(kinds: Kinds) -> Self {
+    /// What all these frames come to.
+    pub fn of(kinds: Kinds, frames: &[Frame]) -> Self {
+        let mut oracle = Self::new(kinds);
+        let records = frames.iter().flat_map(Frame::records);
+        let verdicts = records.filter(|record| record.tag == tag::VERDICT);
+        oracle.judged = verdicts.filter_map(|v| Some(split_verdict(v.payload)?.0)).collect();
+        for frame in frames {
+            oracle.fold(frame);
+        }
+        oracle
+    }
+
+    fn new(kinds: Kinds) -> Self {
         Self {
             kinds,
+            judged: BTreeSet::new(),
             beings: BTreeMap::new(),
             pending: BTreeMap::new(),
             due: BTreeMap::new(),
@@ -111,11 +125,9 @@ impl Oracle {
         *self.counts.entry(what).or_default() += 1;
     }
 
-    /// Folds a frame in.
-    ///
-    /// # Panics
-    /// The journal is not as it must be: a gap, something twice, an effect that nobody asked for.
-    pub fn fold(&mut self, frame: &Frame) {
+    /// Folds a frame in. Panics if the journal is not as it must be: a gap, something twice, an effect
+    /// that nobody asked for.
+    fn fold(&mut self, frame: &Frame) {
         assert_eq!(frame.base(), self.next, "positions have no gap");
         self.next = frame.end();
         for group in frame.groups() {
@@ -193,7 +205,7 @@ impl Oracle {
         let mut being = self.beings.remove(&address).unwrap_or_else(wake);
         let fate = self.tell(&mut being, &address, record);
         if record.tag == tag::COMMAND {
-            self.fates.insert(record.position, fate);
+            self.fates.insert(record.position, (address.clone(), fate));
         }
         being.trail.push(record.position);
         being.pages.extend(being.mind.take_changed_pages());
@@ -260,6 +272,9 @@ impl Oracle {
         let before = head_of(&*being.mind);
         let mut fx = Effects::new(record.time, record.position);
         let outcome = loop {
+            if self.judged.contains(&record.position) {
+                break Err(());
+            }
             let folded = catch_unwind(AssertUnwindSafe(|| being.mind.apply(event, &mut fx)));
             match folded {
                 Ok(Ok(outcome)) => break Ok(outcome),
@@ -327,7 +342,7 @@ impl Oracle {
 
     /// Whether an address is of the simulation's own kind.
     pub fn is_fuse(&self, address: &Address) -> bool {
-        self.kinds.id(Fuse::KIND) == Some(address.kind)
+        self.kinds.id(<Fuse>::KIND) == Some(address.kind)
     }
 }
 
