@@ -2,6 +2,8 @@
 //!
 //! The store is a map, and what was handed over gets there late, as in the engine.
 
+#![allow(clippy::unwrap_used, reason = "all of this is a test, helpers too")]
+
 use actors::{Address, EffectId, Effects, Key, Kind, KindId, Outcome, Position, Timestamp, codec};
 use state::frame::Record;
 use state::row::{Row, Trail, key};
@@ -61,10 +63,10 @@ impl World {
     }
 
     /// The next record, a few positions on.
-    fn record(&mut self, tag: u8, payload: Vec<u8>) -> Done {
+    fn record(&mut self, tag: u8, payload: &[u8]) -> Done {
         self.next += 3;
-        self.journal.insert(self.next, (tag, payload.clone()));
-        self.apply(self.next, tag, &payload)
+        self.journal.insert(self.next, (tag, payload.to_vec()));
+        self.apply(self.next, tag, payload)
     }
 
     fn apply(&mut self, position: Position, tag: u8, payload: &[u8]) -> Done {
@@ -87,7 +89,7 @@ impl World {
     }
 
     fn tell(&mut self, event: &Event) -> Done {
-        self.record(tag::HEARD, codec::encode(event))
+        self.record(tag::HEARD, &codec::encode(event))
     }
 
     fn command(&mut self, name: &str, fingerprint: u64, event: &Event) -> Done {
@@ -95,14 +97,14 @@ impl World {
         let key = Idempotency { key: name.to_owned(), fingerprint, status: 201 };
         put_command(Some(&key), &mut payload);
         codec::encode_into(event, &mut payload);
-        self.record(tag::COMMAND, payload)
+        self.record(tag::COMMAND, &payload)
     }
 
     fn fired(&mut self, id: EffectId, event: &Event) -> Done {
         let mut payload = Vec::new();
         put_effect_id(id, &mut payload);
         codec::encode_into(event, &mut payload);
-        self.record(tag::FIRED, payload)
+        self.record(tag::FIRED, &payload)
     }
 
     fn save(&mut self) {
@@ -260,8 +262,8 @@ fn what_is_refused_or_poison_asks_for_nothing() {
         assert_eq!((*id, *given), (EffectId { cause: world.next, index: 0 }, code));
         assert_eq!(world.head(), before);
     }
-    assert_eq!(world.record(tag::HEARD, vec![0xff]), Done::Poison, "it does not decode");
-    assert_eq!(world.record(tag::FIRED, vec![1]), Done::Poison, "it is cut short");
+    assert_eq!(world.record(tag::HEARD, &[0xff]), Done::Poison, "it does not decode");
+    assert_eq!(world.record(tag::FIRED, &[1]), Done::Poison, "it is cut short");
     assert_eq!((world.head(), world.pending.counts()), (before, (0, 0)));
 }
 
