@@ -217,7 +217,7 @@ pub(crate) async fn all_taken(
 
 /// Waits until all that was caused, too, is applied and checkpointed. A checkpoint waits for the
 /// effects of what it covers, so after one that has brought nothing new there is nothing left.
-async fn all_durable(engine: &Engine) {
+pub(crate) async fn all_durable(engine: &Engine) {
     let handle = engine.handle();
     loop {
         let end = handle.durable_end();

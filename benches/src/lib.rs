@@ -13,13 +13,18 @@
 //! it is compared before a figure is shown.
 
 pub mod census;
+pub mod client;
 pub mod engine;
 mod error;
 pub mod feed;
+pub mod helper;
 pub mod ledger;
+pub mod payments;
+pub mod reads;
 pub mod report;
 pub mod residents;
 pub mod scratch;
+mod served;
 mod tells;
 pub mod usage;
 

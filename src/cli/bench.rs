@@ -4,13 +4,21 @@
 //! not given. Hidden verbs are what a bench starts this binary with again, for what has to be done
 //! by another process.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     /// The engine from consumer to checkpoint, beside the same folds in a plain hash table
     Engine(Engine),
+    /// Durable commands over HTTP, beside bare fdatasyncs on the same disk
+    Payments(Common),
+    /// Reads of inboxes over HTTP, beside a route that answers the same bytes
+    Reads(Common),
+    /// Asks a server, from a process of its own
+    #[command(hide = true)]
+    Client(Client),
     /// Measures what a live inbox takes beyond its state
     #[command(hide = true)]
     Residents(Common),
@@ -54,4 +62,31 @@ pub(crate) struct Engine {
     pub(crate) no_residents: bool,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+/// What a client asks for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Load {
+    /// New payments.
+    Payments,
+    /// Inboxes.
+    Inboxes,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Client {
+    #[arg(long)]
+    pub(crate) load: Load,
+    #[arg(long)]
+    pub(crate) address: SocketAddr,
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) connections: u64,
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) requests: u64,
+    /// What new payments' idempotency keys begin with.
+    #[arg(long, default_value = "bench")]
+    pub(crate) name: String,
+    /// How many people there are.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) users: u64,
 }
