@@ -82,3 +82,34 @@ impl DiskFile for ReadOnlyFile {
         refused()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_would_change_something_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("a"), dir.path().join("b"));
+        std::fs::write(&path, b"as it was").unwrap();
+        let disk = ReadOnlyDisk;
+        let file = disk.open(&path).unwrap();
+        let results = [
+            disk.create(&other).map(drop),
+            disk.create(&path).map(drop),
+            disk.create_dir_all(&other),
+            disk.rename(&path, &other),
+            disk.remove_file(&path),
+            disk.sync_dir(dir.path()),
+            file.write_all_at(b"x", 0),
+            file.set_len(0),
+            file.sync_data(),
+        ];
+        for (nth, result) in results.into_iter().enumerate() {
+            let kind = result.unwrap_err().kind();
+            assert_eq!(kind, io::ErrorKind::ReadOnlyFilesystem, "the {nth}th");
+        }
+        assert_eq!(disk.list(dir.path()).unwrap(), ["a"]);
+        assert_eq!(super::super::read_file(&disk, &path).unwrap(), b"as it was");
+    }
+}
