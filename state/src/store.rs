@@ -68,8 +68,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the disk has refused, and may have room another time: the store goes on, and what was
-    /// handed over is still readable.
+    /// Whether the disk has refused, and may have room another time: the store goes on, and what
+    /// was handed over is still readable.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Disk { .. } | Self::Image(image::Error::Disk { .. }))
     }

@@ -14,8 +14,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 use tokio::sync::Notify;
 
-/// How many of a worker's effect drafts are durable. The writer counts them up, the keeper waits for
-/// them, and the worker begins no batch while too much of them is unwritten.
+/// How many of a worker's effect drafts are durable. The writer counts them up, the keeper waits
+/// for them, and the worker begins no batch while too much of them is unwritten.
 #[derive(Debug, Default)]
 pub struct EffectsDurable {
     count: Mutex<u64>,

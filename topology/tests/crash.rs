@@ -66,8 +66,8 @@ fn crashes_upon_crashes_break_no_promise() {
     }
 }
 
-/// The disk fails once in a while, the process dies of it or of nothing, and sometimes the power goes
-/// too.
+/// The disk fails once in a while, the process dies of it or of nothing, and sometimes the power
+/// goes too.
 #[test]
 fn faults_and_deaths_break_no_promise() {
     let seeds = if is_full() { 2_000 } else { 24 };

@@ -61,7 +61,8 @@ impl Engine {
         self.ended("journal").await
     }
 
-    /// Waits for this, or until a part has failed that it needs: while stopping, none is started again.
+    /// Waits for this, or until a part has failed that it needs: while stopping, none is started
+    /// again.
     async fn unless_failed(&self, work: impl Future<Output = ()>) -> Result<(), String> {
         let failed = async {
             loop {

@@ -9,8 +9,8 @@ use actors::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The entity: what it was told adds up. A sound one does not blow: it is the version of the code in
-/// which that was mended.
+/// The entity: what it was told adds up. A sound one does not blow: it is the version of the code
+/// in which that was mended.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Fuse<const SOUND: bool = false> {
     sum: i64,

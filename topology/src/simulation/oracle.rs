@@ -125,8 +125,8 @@ impl Oracle {
         *self.counts.entry(what).or_default() += 1;
     }
 
-    /// Folds a frame in. Panics if the journal is not as it must be: a gap, something twice, an effect
-    /// that nobody asked for.
+    /// Folds a frame in. Panics if the journal is not as it must be: a gap, something twice, an
+    /// effect that nobody asked for.
     fn fold(&mut self, frame: &Frame) {
         assert_eq!(frame.base(), self.next, "positions have no gap");
         self.next = frame.end();

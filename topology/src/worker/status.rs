@@ -101,8 +101,8 @@ impl Link {
         self.generations.at_work() <= 1 || self.is_open()
     }
 
-    /// Passes on what was read, unless another generation has begun meanwhile: its state may be older
-    /// than what the read was to reflect.
+    /// Passes on what was read, unless another generation has begun meanwhile: its state may be
+    /// older than what the read was to reflect.
     pub(crate) fn still<T>(&self, generation: u64, read: T) -> Result<T, ReadError> {
         let same = self.generations.at_work() <= generation.max(1);
         if same { Ok(read) } else { Err(ReadError::Interrupted) }
