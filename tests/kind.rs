@@ -1,4 +1,5 @@
-//! The kind of `docs/adding-a-kind.md`, word by word: added to the product's table, told events, asked, restarted, asked again.
+//! The kind of `docs/adding-a-kind.md`, word by word: added to the product's table, told events,
+//! asked, restarted, asked again.
 //!
 //! What is *not* here: what the engine does for any kind (its own tests).
 

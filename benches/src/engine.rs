@@ -1,8 +1,8 @@
 //! `bench engine`: the ledger, then the engine, on the same events, one after the other.
 //!
-//! The engine's clock runs from the first partition consumer's start until the checkpoint behind the
-//! last event is durable. It runs as it is served: with its outbox and its metrics, and with the
-//! usual options but for the bytes between two checkpoints, which are so many that there are at
+//! The engine's clock runs from the first partition consumer's start until the checkpoint behind
+//! the last event is durable. It runs as it is served: with its outbox and its metrics, and with
+//! the usual options but for the bytes between two checkpoints, which are so many that there are at
 //! least three. Afterwards what stands in its store is compared with the ledger, entity by entity.
 
 use crate::census::Census;

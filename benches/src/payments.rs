@@ -1,9 +1,9 @@
 //! `bench payments`: durable commands over HTTP, beside bare fdatasyncs on the same disk.
 //!
-//! A command is the creation of a payment that the mock gateway charges at once. It is answered when
-//! its own record is durable and applied; what follows from it (the charge and its book, the facts
-//! told to inbox and course) goes on behind the answer and competes with the next command for the
-//! disk. The bound is what group commit can do at best: with as many clients as there are, each
+//! A command is the creation of a payment that the mock gateway charges at once. It is answered
+//! when its own record is durable and applied; what follows from it (the charge and its book, the
+//! facts told to inbox and course) goes on behind the answer and competes with the next command for
+//! the disk. The bound is what group commit can do at best: with as many clients as there are, each
 //! fdatasync carries one command of each.
 
 use crate::client;

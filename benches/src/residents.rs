@@ -1,11 +1,11 @@
 //! What a live inbox takes beyond its own state.
 //!
 //! Measured in a process of its own, by the kernel's count of resident memory, as a difference of
-//! differences. First minds alone: so many are woken and told their first events, in one plain list.
-//! Then residents: an engine takes in the events of some people, so that its buffers are full and
-//! its tables have grown, and then those of many more. What one more resident takes, less what one
-//! more mind takes, is its mailbox, its task, its life, and its places in the directory and in its
-//! shard. Nothing is checkpointed meanwhile, so no row is counted.
+//! differences. First minds alone: so many are woken and told their first events, in one plain
+//! list. Then residents: an engine takes in the events of some people, so that its buffers are full
+//! and its tables have grown, and then those of many more. What one more resident takes, less what
+//! one more mind takes, is its mailbox, its task, its life, and its places in the directory and in
+//! its shard. Nothing is checkpointed meanwhile, so no row is counted.
 
 use crate::scratch::Scratch;
 use crate::usage::rss_bytes;
