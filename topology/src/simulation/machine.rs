@@ -40,6 +40,11 @@ impl Machine {
         PathBuf::from(DATA)
     }
 
+    /// The key-value store is gone, as if it had been moved aside: images and journal are left.
+    pub fn lose_kv(&mut self) {
+        self.kv = MemKv::new();
+    }
+
     /// How the store opens its key-value store.
     pub fn open_kv(&self) -> OpenKv {
         let kv = Ticked { kv: self.kv.clone(), disk: self.disk.clone() };
@@ -63,6 +68,13 @@ impl Machine {
             1 => self.disk.fail_sync(chance.below(10)),
             _ => self.disk.fail_read(chance.below(40)),
         }
+    }
+
+    /// No fault that was ordered comes any more.
+    pub fn calm(&self) {
+        self.disk.fail_write(u64::MAX);
+        self.disk.fail_sync(u64::MAX);
+        self.disk.fail_read(u64::MAX);
     }
 
     /// Whether the power is gone.

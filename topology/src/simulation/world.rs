@@ -135,6 +135,9 @@ impl World {
     /// The process has ended, whatever of.
     fn begin_anew(&mut self) {
         self.process = None;
+        if self.script.faults && self.chance.one_in(5) {
+            self.machine.lose_kv();
+        }
         if self.chance.one_in(4) {
             // What was judged stays judged; what comes later, or was not judged durably, is mended.
             self.kinds = Kinds::new(MENDED);
@@ -253,6 +256,7 @@ impl World {
             }
         }
         let oracle = Oracle::of(self.kinds, &all);
+        self.machine.calm();
         check::no_row_is_made_up(process, &oracle);
         self.remember_durable()
     }
@@ -300,6 +304,7 @@ impl World {
         let frames: Vec<Frame> = self.durable.iter().map(|bytes| parsed(bytes)).collect();
         let oracle = Oracle::of(self.kinds, &frames);
         let process = self.process.as_ref().expect("a process that came to rest");
+        self.machine.calm();
         check::no_row_is_made_up(process, &oracle);
         check::all_is_at_rest(process, &oracle);
         let payments = self.kinds.id(Payment::KIND).expect("a kind of the table");
