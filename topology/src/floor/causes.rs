@@ -22,6 +22,7 @@ pub struct Publisher {
     kinds: Kinds,
     hearer: Hearer,
     source: String,
+    draft_bytes_max: usize,
     payload: Vec<u8>,
     text: Vec<u8>,
 }
@@ -39,7 +40,7 @@ impl<S: Clone> Floor<S> {
             let mut draft = Draft::new(Way::new(WayKind::Shard, &number.to_string()));
             draft.urgent = true;
             for caused in shard.caused.drain(..) {
-                if draft.bytes() >= DRAFT_BYTES_MAX {
+                if draft.bytes() >= publisher.draft_bytes_max {
                     let mut next = Draft::new(draft.way().clone());
                     next.urgent = true;
                     drafts.push(std::mem::replace(&mut draft, next));
@@ -56,7 +57,20 @@ impl Publisher {
     /// Publishes in the name of the journal with this source, such as `/bellwether/<journal id>`.
     pub fn new(kinds: Kinds, source: String) -> Self {
         let hearer = Hearer::new(kinds);
-        Self { kinds, hearer, source, payload: Vec::new(), text: Vec::new() }
+        Self {
+            kinds,
+            hearer,
+            source,
+            draft_bytes_max: DRAFT_BYTES_MAX,
+            payload: Vec::new(),
+            text: Vec::new(),
+        }
+    }
+
+    /// Ends a draft after so many bytes, and begins another.
+    #[must_use]
+    pub fn with_drafts_of(self, draft_bytes_max: usize) -> Self {
+        Self { draft_bytes_max, ..self }
     }
 
     fn put(&mut self, draft: &mut Draft, caused: Caused) {

@@ -70,11 +70,17 @@ impl Machine {
         }
     }
 
+    /// The disk has room for so many more bytes; `None` is no limit.
+    pub fn room(&self, bytes: Option<u64>) {
+        self.disk.budget_bytes(bytes.map(|bytes| self.disk.used_bytes() + bytes));
+    }
+
     /// No fault that was ordered comes any more.
     pub fn calm(&self) {
         self.disk.fail_write(u64::MAX);
         self.disk.fail_sync(u64::MAX);
         self.disk.fail_read(u64::MAX);
+        self.room(None);
     }
 
     /// Whether the power is gone.

@@ -61,7 +61,14 @@ pub struct Submission {
 }
 
 /// What the journal said to a client's draft.
-pub type Reply = (usize, Result<Receipt, String>);
+pub type Reply = (usize, Result<Receipt, AppendError>);
+
+/// What became of a draft.
+enum Appended {
+    Reply(Reply),
+    Done(From),
+    Later(Submission),
+}
 
 /// A shard that is on its way to the store.
 struct HandOver {
@@ -88,6 +95,8 @@ pub struct Process {
     /// What the store says durably of each shard.
     marks: Vec<(u16, Position, Option<Vec<u8>>)>,
     queue: VecDeque<Submission>,
+    /// What is urgent and found the disk full.
+    deferred: VecDeque<Submission>,
     cursor: Position,
     recovery_end: Position,
     generation: u64,
@@ -129,7 +138,7 @@ impl Process {
             fresh,
             waiters,
             judged,
-            publisher: Publisher::new(kinds, SOURCE.to_owned()),
+            publisher: Publisher::new(kinds, SOURCE.to_owned()).with_drafts_of(4 << 10),
             hearer: Hearer::new(kinds),
             dispatch: new_dispatch(),
             gateway,
@@ -138,6 +147,7 @@ impl Process {
             journal,
             store,
             queue: VecDeque::new(),
+            deferred: VecDeque::new(),
             generation: 1,
             effects_submitted: 0,
             effects_durable: 0,
@@ -167,22 +177,21 @@ impl Process {
         self.queue.push_back(submission);
     }
 
-    /// The writer's step: appends at most so many drafts, commits, and says what it said to
+    /// The writer's step: appends at most so many drafts, commits, and gives what it said to
     /// clients.
     pub fn write(&mut self, most: usize, now: Timestamp) -> Result<Vec<Reply>, Failed> {
-        let mut replies = Vec::new();
-        let mut others = Vec::new();
-        for _ in 0..most {
-            let Some(submission) = self.queue.pop_front() else { break };
-            let appended = self.journal.append(&submission.draft, now);
-            if let (Ok(receipt), Some(waiter)) = (&appended, submission.waiter) {
-                self.waiters.register(receipt.base, waiter);
+        let (mut replies, mut others) = (Vec::new(), Vec::new());
+        let taken: Vec<_> = self.queue.drain(..most.min(self.queue.len())).collect();
+        for submission in std::mem::take(&mut self.deferred).into_iter().chain(taken) {
+            // What is urgent stays in its order.
+            if submission.draft.urgent && !self.deferred.is_empty() {
+                self.deferred.push_back(submission);
+                continue;
             }
-            match (submission.from, appended) {
-                (_, Err(AppendError::Failed(error))) => return Err(error.to_string()),
-                (From::Client(number), result) => replies.push((number, result.map_err(text))),
-                (_, Err(error)) => return Err(format!("ours was refused: {error}")),
-                (from, Ok(_)) => others.push(from),
+            match self.append(submission, now)? {
+                Appended::Reply(reply) => replies.push(reply),
+                Appended::Done(from) => others.push(from),
+                Appended::Later(submission) => self.deferred.push_back(submission),
             }
         }
         self.journal.commit().map_err(text)?;
@@ -196,6 +205,24 @@ impl Process {
             }
         }
         Ok(replies)
+    }
+
+    fn append(&mut self, submission: Submission, now: Timestamp) -> Result<Appended, Failed> {
+        let result = self.journal.append(&submission.draft, now);
+        if let Err(AppendError::Failed(error)) = result {
+            return Err(error.to_string());
+        }
+        match (&submission.from, result) {
+            (From::Client(number), result) => {
+                if let (Ok(receipt), Some(waiter)) = (&result, submission.waiter) {
+                    self.waiters.register(receipt.base, waiter);
+                }
+                Ok(Appended::Reply((*number, result)))
+            }
+            (_, Ok(_)) => Ok(Appended::Done(submission.from)),
+            (_, Err(AppendError::DiskFull(_))) => Ok(Appended::Later(submission)),
+            (_, Err(error)) => Err(format!("ours was refused: {error}")),
+        }
     }
 
     /// The worker's step: applies about so many bytes of journal. False if there is nothing.
@@ -375,6 +402,7 @@ impl Process {
     /// Whether nothing more will happen before `now`.
     pub fn is_quiet(&self) -> bool {
         self.queue.is_empty()
+            && self.deferred.is_empty()
             && self.cursor == self.journal.durable()
             && self.dispatch.pending() == 0
             && self.outbox.cursor() == self.journal.durable()
@@ -411,7 +439,7 @@ fn new_dispatch() -> Dispatch {
 /// Small, so that every edge is met often.
 fn journal_options() -> journal::Options {
     journal::Options {
-        segment_bytes: 256 << 10,
+        segment_bytes: 32 << 10,
         recent_bytes_max: 24 << 10,
         ids_max: 5_000,
         disk_reserve_bytes: 0,

@@ -18,6 +18,7 @@ use actors::inbox::Inbox;
 use actors::payment::Payment;
 use actors::{EffectId, Entity, Kind, Position};
 use state::frame::Frame;
+use state::journal::AppendError;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::oneshot;
 
@@ -108,6 +109,11 @@ impl World {
         if self.script.faults && self.chance.one_in(120) {
             self.machine.fail_once(&mut self.chance);
             self.faulty = true;
+        }
+        if self.script.faults && self.chance.one_in(80) {
+            let room = (!self.chance.one_in(3)).then(|| self.chance.below(20_000));
+            self.machine.room(room);
+            self.faulty |= room.is_some();
         }
         let stepped = self.try_step();
         self.survive(stepped.err());
@@ -218,7 +224,13 @@ impl World {
                         self.answers.push((number, receipt.base, receiver));
                     }
                 }
-                Err(why) if self.machine.is_down() => return Err(why),
+                Err(why) if self.machine.is_down() => return Err(why.to_string()),
+                // The client is told to come again, and so is who came behind it.
+                Err(AppendError::DiskFull(_) | AppendError::SequenceGap { .. }) if !gap => {
+                    self.waiting.remove(&number);
+                    self.stages[number] = Stage::Open;
+                    continue;
+                }
                 Err(why) => assert!(gap, "{why}, in {:?}", self.script),
             }
             self.stages[number] = Stage::Done;
@@ -264,6 +276,7 @@ impl World {
     /// Nobody wants anything any more: everything comes to rest and is handed over. Crashes that
     /// are still planned come first.
     pub(super) fn heal(&mut self) {
+        self.machine.room(None);
         for _ in 0..100_000 {
             match self.try_rest() {
                 Ok(true) if !self.machine.is_down() => return,
