@@ -34,7 +34,7 @@ fn run_engine(arguments: &Engine) -> Result<Ended, Error> {
     let plan = engine::Plan {
         events: arguments.events,
         users: arguments.users,
-        workers: usize::from(arguments.workers),
+        workers: arguments.workers.map_or_else(cores, usize::from),
         partitions: arguments.partitions,
         data: common.data.clone(),
     };
@@ -43,6 +43,10 @@ fn run_engine(arguments: &Engine) -> Result<Ended, Error> {
     let once = || Ok(engine::Figures { resident_bytes, ..engine::run(&plan)? });
     let figures = repeat(common, once)?;
     show(common, &report::engine_title(&plan, common.runs as usize), &figures)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(64))
 }
 
 /// A process that has held nothing else says best what a resident takes.
