@@ -1,6 +1,6 @@
 //! Handing a shard over to the store, and putting to rest who has been idle.
 
-use super::{Floor, Shard};
+use super::Floor;
 use actors::{Address, Position, codec};
 use state::store::Write;
 
@@ -87,12 +87,5 @@ impl<S: Clone> Floor<S> {
             .collect();
         self.residents.set(self.residents.get() - evicted.len());
         evicted
-    }
-
-    /// Whether anything in a shard is not in the store yet.
-    pub fn is_dirty(&self, number: u16) -> bool {
-        let shards = self.shards.borrow();
-        let dirty = |shard: &Shard<S>| shard.lives.iter().any(|slot| slot.life.borrow().is_dirty());
-        shards.get(number).is_some_and(dirty)
     }
 }

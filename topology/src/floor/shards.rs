@@ -16,11 +16,6 @@ impl<S> Shards<S> {
     }
 
     /// A shard, if it is on this floor.
-    pub(super) fn get(&self, number: u16) -> Option<&Shard<S>> {
-        self.0[usize::from(number)].as_ref()
-    }
-
-    /// A shard, if it is on this floor.
     pub(super) fn get_mut(&mut self, number: u16) -> Option<&mut Shard<S>> {
         self.0[usize::from(number)].as_mut()
     }

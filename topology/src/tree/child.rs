@@ -6,6 +6,7 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 /// What a child's task comes to.
 pub type Run = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
@@ -95,6 +96,20 @@ fn on_a_thread(
 /// The task has ended, with this result.
 pub(super) struct Ended(Result<(), String>);
 
+/// Waits for a child's task, and tells its actor how it ended. A panic is a failure too.
+async fn tell_the_end(task: JoinHandle<Result<(), String>>, myself: ActorRef<Ended>) {
+    let result = task.await.unwrap_or_else(|error| Err(error.to_string()));
+    // The actor may have been stopped already.
+    let _ = myself.send_message(Ended(result));
+}
+
+/// An actor ends as its task has ended.
+fn end(myself: &ActorRef<Ended>, Ended(result): Ended) -> Result<(), ActorProcessingErr> {
+    result?;
+    myself.stop(None);
+    Ok(())
+}
+
 struct Shared;
 
 impl Actor for Shared {
@@ -107,24 +122,17 @@ impl Actor for Shared {
         myself: ActorRef<Ended>,
         start: Self::Arguments,
     ) -> Result<(), ActorProcessingErr> {
-        let task = tokio::spawn(start());
-        tokio::spawn(async move {
-            let result = task.await.unwrap_or_else(|error| Err(error.to_string()));
-            // The actor may have been stopped already.
-            let _ = myself.send_message(Ended(result));
-        });
+        tokio::spawn(tell_the_end(tokio::spawn(start()), myself));
         Ok(())
     }
 
     async fn handle(
         &self,
         myself: ActorRef<Ended>,
-        Ended(result): Ended,
+        ended: Ended,
         (): &mut (),
     ) -> Result<(), ActorProcessingErr> {
-        result?;
-        myself.stop(None);
-        Ok(())
+        end(&myself, ended)
     }
 }
 
@@ -142,23 +150,16 @@ impl ThreadLocalActor for Local {
         start: Start,
     ) -> Result<(), ActorProcessingErr> {
         let Start::Thread(start) = start else { return Err("not a thread's start".into()) };
-        let task = tokio::task::spawn_local(start());
-        tokio::task::spawn_local(async move {
-            let result = task.await.unwrap_or_else(|error| Err(error.to_string()));
-            // The actor may have been stopped already.
-            let _ = myself.send_message(Ended(result));
-        });
+        tokio::task::spawn_local(tell_the_end(tokio::task::spawn_local(start()), myself));
         Ok(())
     }
 
     async fn handle(
         &self,
         myself: ActorRef<Ended>,
-        Ended(result): Ended,
+        ended: Ended,
         (): &mut (),
     ) -> Result<(), ActorProcessingErr> {
-        result?;
-        myself.stop(None);
-        Ok(())
+        end(&myself, ended)
     }
 }

@@ -50,8 +50,6 @@ pub struct Link {
     pub(super) position: AtomicU64,
     open: AtomicBool,
     generations: Arc<Generations>,
-    residents: AtomicU64,
-    newest_ms: AtomicI64,
     next_due_ms: AtomicI64,
 }
 
@@ -64,8 +62,6 @@ impl Link {
             position: AtomicU64::new(0),
             open: AtomicBool::new(false),
             generations: Arc::default(),
-            residents: AtomicU64::new(0),
-            newest_ms: AtomicI64::new(0),
             next_due_ms: AtomicI64::new(i64::MAX),
         }
     }
@@ -108,16 +104,6 @@ impl Link {
         if same { Ok(read) } else { Err(ReadError::Interrupted) }
     }
 
-    /// How many residents it has, roughly.
-    pub fn residents(&self) -> u64 {
-        self.residents.load(Ordering::Relaxed)
-    }
-
-    /// When the newest record it has applied was journaled.
-    pub fn newest(&self) -> Timestamp {
-        Timestamp(self.newest_ms.load(Ordering::Relaxed))
-    }
-
     /// When its next timer is due.
     pub fn next_due(&self) -> Timestamp {
         Timestamp(self.next_due_ms.load(Ordering::Relaxed))
@@ -147,9 +133,7 @@ impl Link {
 
     pub(super) fn applied(&self, end: Position, floor: &ResidentFloor) {
         let counts = floor.take_counts();
-        self.newest_ms.fetch_max(counts.newest.0, Ordering::Relaxed);
         crate::metrics::applied(floor.kinds(), &counts);
-        self.residents.store(floor.residents() as u64, Ordering::Relaxed);
         if end > self.position.fetch_max(end, Ordering::AcqRel) {
             self.applied.send_replace(end);
         }
