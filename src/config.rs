@@ -13,6 +13,7 @@ mod print;
 
 pub(crate) use layers::{Fault, FlagValue};
 use layers::{Layers, Value};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     /// The synthetic campus, if it is to run.
     pub(crate) demo: Option<Demo>,
+    /// Kafka, if there is one.
+    pub(crate) kafka: Option<Kafka>,
 }
 
 /// The table `[journal]`.
@@ -84,6 +87,18 @@ pub(crate) struct Demo {
     pub(crate) events_per_second: u32,
     pub(crate) users: u32,
     pub(crate) courses: u32,
+}
+
+/// The table `[kafka]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kafka {
+    pub(crate) brokers: String,
+    pub(crate) client: BTreeMap<String, String>,
+    /// Empty: published events go to no topic.
+    pub(crate) sink_topic: String,
+    pub(crate) routes: BTreeMap<String, String>,
+    pub(crate) exactly_once: bool,
+    pub(crate) dlq: bool,
 }
 
 impl Config {
@@ -152,7 +167,20 @@ impl Read<'_> {
                 users: self.whole("demo.users") as u32,
                 courses: self.whole("demo.courses") as u32,
             }),
+            kafka: self.kafka(),
         }
+    }
+
+    fn kafka(&self) -> Option<Kafka> {
+        let brokers = self.text("kafka.brokers");
+        (!brokers.is_empty()).then(|| Kafka {
+            brokers: brokers.to_owned(),
+            client: self.table("kafka.client"),
+            sink_topic: self.text("kafka.sink_topic").to_owned(),
+            routes: self.table("kafka.routes"),
+            exactly_once: self.switch("kafka.exactly_once"),
+            dlq: self.switch("kafka.dlq"),
+        })
     }
 
     fn engine(&self) -> Engine {
@@ -226,6 +254,20 @@ impl Read<'_> {
         match self.0.get(name).0 {
             Value::Address(address) => *address,
             other => unreachable!("{name} takes an address, not {other}"),
+        }
+    }
+
+    fn text(&self, name: &str) -> &str {
+        match self.0.get(name).0 {
+            Value::Text(text) => text,
+            other => unreachable!("{name} takes a text, not {other}"),
+        }
+    }
+
+    fn table(&self, name: &str) -> BTreeMap<String, String> {
+        match self.0.get(name).0 {
+            Value::Table(table) => table.clone(),
+            other => unreachable!("{name} takes a table, not {other}"),
         }
     }
 

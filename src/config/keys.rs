@@ -11,6 +11,10 @@ pub(super) enum Takes {
     Path,
     /// `HOST:PORT` with a numeric host.
     Address,
+    /// Any text, with an example.
+    Text { such_as: &'static str },
+    /// A table of texts by name, with an example.
+    Table { such_as: &'static str },
     /// `true` or `false`.
     Switch,
     /// A whole number of a unit, both ends included.
@@ -216,6 +220,44 @@ pub(super) static KEYS: &[Key] = &[
     ),
     key("demo.users", "2000", count("users", 1, 10_000_000), "How many people the campus has."),
     key("demo.courses", "40", count("courses", 1, 100_000), "How many courses it offers."),
+    key(
+        "kafka.brokers",
+        "",
+        Takes::Text { such_as: "127.0.0.1:9092,127.0.0.1:9093" },
+        "Kafka's brokers to begin with. Empty: there is no Kafka.",
+    ),
+    key(
+        "kafka.client",
+        "{}",
+        Takes::Table { such_as: r#"{ "security.protocol" = "SASL_SSL" }"# },
+        "Properties of librdkafka, such as security, for every connection. Those that the process \
+         depends on itself are refused.",
+    ),
+    key(
+        "kafka.sink_topic",
+        "payment.events",
+        Takes::Text { such_as: "payment.events" },
+        "The topic that published events go to. Empty: they go to none.",
+    ),
+    key(
+        "kafka.routes",
+        "{}",
+        Takes::Table { such_as: r#"{ "commerce.payment.refunded" = "refunds" }"# },
+        "Topics for some types of published events; a type may end in an asterisk.",
+    ),
+    key(
+        "kafka.exactly_once",
+        "false",
+        Takes::Switch,
+        "Sends published events in transactions: readers with isolation.level=read_committed see \
+         each once. Otherwise an event may come again after a crash, under the same id.",
+    ),
+    key(
+        "kafka.dlq",
+        "false",
+        Takes::Switch,
+        "Copies records of Kafka that are no events to the topic dlq.<topic>.",
+    ),
 ];
 
 impl Takes {
@@ -224,6 +266,8 @@ impl Takes {
         match self {
             Takes::Path => "a path".into(),
             Takes::Address => "HOST:PORT with a numeric host, such as 127.0.0.1:8080".into(),
+            Takes::Text { such_as } => format!("a text, such as {such_as:?}"),
+            Takes::Table { such_as } => format!("a table of texts, such as {such_as}"),
             Takes::Switch => "true or false".into(),
             Takes::Whole { unit, min, max } => {
                 format!("a whole number of {unit} from {min} to {max}")

@@ -65,6 +65,8 @@ pub(crate) enum Fault {
 pub(super) enum Value {
     Path(PathBuf),
     Address(SocketAddr),
+    Text(String),
+    Table(BTreeMap<String, String>),
     Switch(bool),
     Whole(u64),
 }
@@ -77,6 +79,16 @@ impl fmt::Display for Value {
                 write!(f, "{}", toml::Value::String(path.to_string_lossy().into_owned()))
             }
             Value::Address(address) => write!(f, "\"{address}\""),
+            Value::Text(text) => write!(f, "{}", toml::Value::String(text.clone())),
+            Value::Table(table) => {
+                let quoted = |text: &String| toml::Value::String(text.clone()).to_string();
+                let entry = |(name, text)| format!("{} = {}", quoted(name), quoted(text));
+                let entries: Vec<String> = table.iter().map(entry).collect();
+                match entries.join(", ").as_str() {
+                    "" => f.write_str("{}"),
+                    entries => write!(f, "{{ {entries} }}"),
+                }
+            }
             Value::Switch(on) => write!(f, "{on}"),
             Value::Whole(n) => write!(f, "{n}"),
         }
@@ -161,7 +173,16 @@ impl Layers {
 
     fn set_toml(&mut self, key: &Key, value: &DeValue<'_>, place: Place) -> Result<(), Fault> {
         let text = match (key.takes, value) {
-            (Takes::Path | Takes::Address, DeValue::String(text)) => text.to_string(),
+            (Takes::Table { .. }, DeValue::Table(table)) => {
+                let mut entries = BTreeMap::new();
+                flatten("", table, &mut entries)
+                    .map_err(|(name, what)| unfit(key, format!("{name} {what}"), place.clone()))?;
+                self.insert(key, Value::Table(entries), place);
+                return Ok(());
+            }
+            (Takes::Path | Takes::Address | Takes::Text { .. }, DeValue::String(text)) => {
+                text.to_string()
+            }
             (Takes::Switch, DeValue::Boolean(on)) => on.to_string(),
             (Takes::Whole { .. }, DeValue::Integer(n)) if n.radix() == 10 => n.as_str().to_owned(),
             (Takes::Whole { .. }, DeValue::Integer(n)) => {
@@ -183,8 +204,8 @@ impl Layers {
         for (variable, text) in environment {
             let variable = variable.to_string_lossy();
             let Some(name) = variable.strip_prefix(PREFIX) else { continue };
-            // The one variable that is no key: it says which file to read.
-            if name == "CONFIG" {
+            // These are no keys: one says which file to read, the others are for tests.
+            if name == "CONFIG" || name.starts_with("TEST_") {
                 continue;
             }
             let place = Place::Variable(variable.to_string());
@@ -203,6 +224,8 @@ impl Layers {
             Takes::Path if text.is_empty() => None,
             Takes::Path => Some(Value::Path(PathBuf::from(text))),
             Takes::Address => text.parse().ok().map(Value::Address),
+            Takes::Text { .. } => Some(Value::Text(text.to_owned())),
+            Takes::Table { .. } => inline_table(text).map(Value::Table),
             Takes::Switch => text.parse().ok().map(Value::Switch),
             Takes::Whole { min, max, .. } => {
                 let n: Option<u64> = text.replace('_', "").parse().ok();
@@ -214,10 +237,49 @@ impl Layers {
             let written = if is_number { text.to_owned() } else { format!("{text:?}") };
             return Err(unfit(key, written, place));
         };
-        let key = keys::find(key.name).expect("it came from the table");
-        self.values.insert(key.name, (value, place));
+        self.insert(key, value, place);
         Ok(())
     }
+
+    fn insert(&mut self, key: &Key, value: Value, place: Place) {
+        let key = keys::find(key.name).expect("it came from the table");
+        self.values.insert(key.name, (value, place));
+    }
+}
+
+/// A table as it is written in one line.
+fn inline_table(text: &str) -> Option<BTreeMap<String, String>> {
+    let text = format!("table = {text}");
+    let whole = DeTable::parse(&text).ok()?;
+    let DeValue::Table(table) = whole.get_ref().get("table")?.get_ref() else { return None };
+    let mut entries = BTreeMap::new();
+    flatten("", table, &mut entries).ok()?;
+    Some(entries)
+}
+
+/// The texts of a table by their whole names: `a.b = "c"` is `"a.b" = "c"`. Numbers and switches
+/// are as good as their texts; anything else is given back with its name.
+fn flatten(
+    prefix: &str,
+    table: &DeTable<'_>,
+    entries: &mut BTreeMap<String, String>,
+) -> Result<(), (String, String)> {
+    for (name, value) in table {
+        let name = format!("{prefix}{}", name.get_ref());
+        let text = match value.get_ref() {
+            DeValue::Table(inner) => {
+                flatten(&format!("{name}."), inner, entries)?;
+                continue;
+            }
+            DeValue::String(text) => text.to_string(),
+            DeValue::Integer(number) => number.to_string(),
+            DeValue::Float(number) => number.to_string(),
+            DeValue::Boolean(on) => on.to_string(),
+            other => return Err((name, format!("of type {}", other.type_str()))),
+        };
+        entries.insert(name, text);
+    }
+    Ok(())
 }
 
 fn unfit(key: &Key, value: String, place: Place) -> Fault {

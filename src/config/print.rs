@@ -22,10 +22,8 @@ pub(super) fn effective(layers: &Layers) -> String {
         }
         let (value, place) = layers.get(key.name);
         push(&mut text, format_args!("\n# {}\n", key.meaning));
-        push(
-            &mut text,
-            format_args!("# Takes {}. Default: {}.\n", key.takes.describe(), key.default),
-        );
+        let default = if key.default.is_empty() { "none" } else { key.default };
+        push(&mut text, format_args!("# Takes {}. Default: {default}.\n", key.takes.describe()));
         if *place != Place::Default {
             push(&mut text, format_args!("# Set by {place}.\n"));
         }

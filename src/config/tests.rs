@@ -34,7 +34,7 @@ fn the_environment_wins_over_the_file_and_flags_over_both() {
 
 #[test]
 fn each_fault_says_where_what_and_what_would_be_right() {
-    let cases: [(&str, &[(&str, &str)]); 11] = [
+    let cases: [(&str, &[(&str, &str)]); 13] = [
         ("\ndata = [", &[]),
         ("[journal]\n\nsegment_mb = 64\n", &[]),
         ("[journal]\nsegment_bytes = \"64 MiB\"\n", &[]),
@@ -46,6 +46,8 @@ fn each_fault_says_where_what_and_what_would_be_right() {
         ("", &[("BELLWETHER_COLOR", "red")]),
         ("\nlisten = \"0.0.0.0:80\"", &[]),
         ("[http]\nbatch_bytes_max = 134217728", &[]),
+        ("[kafka]\nbrokers = 9092", &[]),
+        ("[kafka.client]\nsasl.mechanisms = [\"PLAIN\"]", &[]),
     ];
     let mut said = String::new();
     for (file, variables) in cases {
@@ -64,6 +66,8 @@ fn each_fault_says_where_what_and_what_would_be_right() {
         variable BELLWETHER_COLOR: there is no key color; bellwether serve --print-config shows all there are
         listen = "0.0.0.0:80" (./bellwether.toml line 2) and allow_unauthenticated = false (the default) don't go together: other machines can reach that address, and nobody is asked who they are; listen on 127.0.0.1, or allow it with --allow-unauthenticated
         journal.segment_bytes = 67108864 (the default) and http.batch_bytes_max = 134217728 (./bellwether.toml line 2) don't go together: a journal file must have room for twice the largest batch: its events, and what they cause
+        ./bellwether.toml line 2: kafka.brokers can't be 9092; it takes a text, such as "127.0.0.1:9092,127.0.0.1:9093"
+        ./bellwether.toml line 1: kafka.client can't be sasl.mechanisms of type array; it takes a table of texts, such as { "security.protocol" = "SASL_SSL" }
     "#]].assert_eq(&said);
 }
 
@@ -85,4 +89,23 @@ fn the_printed_file_reads_back_as_the_same_configuration() {
     assert_eq!(again, config);
     assert_eq!(again.demo.unwrap().users, 5);
     assert_eq!(again.data, Path::new("a \"b\" \\c"));
+}
+
+#[test]
+fn tables_of_texts_are_written_as_tables_or_in_one_line() {
+    let file = "[kafka]\nbrokers = \"a:1,b:2\"\nroutes = { \"order.placed\" = \"orders\" }\n\
+                [kafka.client]\nsecurity.protocol = \"SASL_SSL\"\n\"linger.ms\" = 5\n";
+    let (config, printed) = load(Some(file), &[]).unwrap();
+    let kafka = config.kafka.clone().unwrap();
+    let pairs = |table: &std::collections::BTreeMap<String, String>| {
+        table.iter().map(|(name, text)| format!("{name}={text}")).collect::<Vec<_>>()
+    };
+    assert_eq!(pairs(&kafka.client), ["linger.ms=5", "security.protocol=SASL_SSL"]);
+    assert_eq!(pairs(&kafka.routes), ["order.placed=orders"]);
+    assert_eq!(load(Some(&printed), &[]).unwrap().0, config);
+    let line = "{ linger.ms = 7, \"a.b\" = \"c\" }";
+    let variables = [("BELLWETHER_KAFKA__CLIENT", line), ("BELLWETHER_TEST_KAFKA", "a:1")];
+    let (config, _) = load(Some(file), &variables).unwrap();
+    assert_eq!(pairs(&config.kafka.unwrap().client), ["a.b=c", "linger.ms=7"]);
+    assert_eq!(load(None, &[]).unwrap().0.kafka, None);
 }

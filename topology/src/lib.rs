@@ -15,6 +15,7 @@ pub mod floor;
 pub mod fresh;
 pub mod handle;
 pub mod hear;
+pub mod kafka;
 pub mod keeper;
 pub mod kinds;
 pub mod life;

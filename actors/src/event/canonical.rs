@@ -34,7 +34,22 @@ pub fn binary(
     content_type: Option<&str>,
     data: &[u8],
 ) -> Result<Vec<u8>, NotAnEvent> {
-    let mut out = Object::new();
+    let mut text = Vec::new();
+    binary_into(&mut text, attributes, content_type, data)?;
+    Ok(text)
+}
+
+/// The same, behind what is in `text` already.
+///
+/// # Errors
+/// As [`binary`]; a part of it may stand in `text` then.
+pub fn binary_into(
+    text: &mut Vec<u8>,
+    attributes: &[(&str, &str)],
+    content_type: Option<&str>,
+    data: &[u8],
+) -> Result<(), NotAnEvent> {
+    let mut out = Object::begin(text);
     for (index, (name, value)) in attributes.iter().enumerate() {
         let is_plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         if name.is_empty() || !is_plain || matches!(*name, "data" | "datacontenttype") {
@@ -51,7 +66,8 @@ pub fn binary(
         out.text("datacontenttype", content_type);
     }
     if data.is_empty() {
-        return Ok(out.close());
+        out.close();
+        return Ok(());
     }
     if is_json(content_type) {
         let json: &RawValue = serde_json::from_slice(data)
@@ -60,7 +76,8 @@ pub fn binary(
     } else {
         out.text("data_base64", &base64(data));
     }
-    Ok(out.close())
+    out.close();
+    Ok(())
 }
 
 /// The plain envelope. What only our own extensions can carry is kept in them.
@@ -101,6 +118,16 @@ struct Metadata<'a> {
 /// # Errors
 /// The text is not a JSON object, or its metadata are not of the right types.
 pub fn envelope(text: &[u8]) -> Result<Vec<u8>, NotAnEvent> {
+    let mut made = Vec::new();
+    envelope_into(&mut made, text)?;
+    Ok(made)
+}
+
+/// The same, behind what is in `made` already.
+///
+/// # Errors
+/// As [`envelope`]; nothing stands in `made` then that did not before.
+pub fn envelope_into(made: &mut Vec<u8>, text: &[u8]) -> Result<(), NotAnEvent> {
     if !is_object(text) {
         return Err(NotAnEvent::Unreadable("expected an envelope's object".into()));
     }
@@ -116,7 +143,7 @@ pub fn envelope(text: &[u8]) -> Result<Vec<u8>, NotAnEvent> {
         }
         Some(_) => return Err(NotAnEvent::attribute("metadata", "must be an object")),
     };
-    let mut out = Object::new();
+    let mut out = Object::begin(made);
     out.text("specversion", "1.0");
     out.id_if_any("id", plain.event_id);
     let source = metadata.source.map_or_else(|| "/envelope".into(), |s| format!("/envelope/{s}"));
@@ -135,7 +162,8 @@ pub fn envelope(text: &[u8]) -> Result<Vec<u8>, NotAnEvent> {
         }
     }
     out.raw_if_any("data", plain.payload);
-    Ok(out.close())
+    out.close();
+    Ok(())
 }
 
 /// Whether this JSON text is an object's: a derived reader would take an array for one, field by
@@ -154,22 +182,29 @@ pub fn batch(text: &[u8]) -> Result<Vec<&[u8]>, NotAnEvent> {
     Ok(events.into_iter().map(|raw| raw.get().as_bytes()).collect())
 }
 
-/// A JSON object in the making.
-struct Object(Vec<u8>);
+/// A JSON object in the making, at the end of a text.
+pub struct Object<'o> {
+    out: &'o mut Vec<u8>,
+    is_empty: bool,
+}
 
-impl Object {
-    fn new() -> Self {
-        Self(b"{".to_vec())
+impl<'o> Object<'o> {
+    /// Begins an object behind what is there.
+    pub fn begin(out: &'o mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, is_empty: true }
     }
 
-    fn text(&mut self, name: &str, text: &str) {
+    /// A member that is a string. Names are ours or checked: they need no escapes.
+    pub fn text(&mut self, name: &str, text: &str) {
         self.name(name);
-        serde_json::to_writer(&mut self.0, text).expect("a string always encodes");
+        serde_json::to_writer(&mut *self.out, text).expect("a string always encodes");
     }
 
-    fn raw(&mut self, name: &str, json: &str) {
+    /// A member whose value is JSON text already.
+    pub fn raw(&mut self, name: &str, json: &str) {
         self.name(name);
-        self.0.extend_from_slice(json.as_bytes());
+        self.out.extend_from_slice(json.as_bytes());
     }
 
     fn raw_if_any(&mut self, name: &str, json: Option<&RawValue>) {
@@ -179,7 +214,7 @@ impl Object {
     }
 
     /// A number is as good an id as its digits are.
-    fn id_if_any(&mut self, name: &str, json: Option<&RawValue>) {
+    pub fn id_if_any(&mut self, name: &str, json: Option<&RawValue>) {
         match json.map(RawValue::get) {
             Some(json) if json.bytes().all(|byte| byte.is_ascii_digit()) => self.text(name, json),
             Some(json) => self.raw(name, json),
@@ -187,19 +222,18 @@ impl Object {
         }
     }
 
-    /// Names are ours or checked: they need no escapes.
     fn name(&mut self, name: &str) {
-        if self.0.len() > 1 {
-            self.0.push(b',');
+        if !std::mem::take(&mut self.is_empty) {
+            self.out.push(b',');
         }
-        self.0.push(b'"');
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b"\":");
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
     }
 
-    fn close(mut self) -> Vec<u8> {
-        self.0.push(b'}');
-        self.0
+    /// Ends the object.
+    pub fn close(self) {
+        self.out.push(b'}');
     }
 }
 
