@@ -40,6 +40,8 @@ pub(crate) enum Verb {
     Journal(Journal),
     /// Checks a data directory at rest: checksums, positions, and every row against the journal
     Verify(AtRest),
+    /// Looks at the Kafka configuration step by step, and says what is wrong and what to do
+    Doctor(Doctor),
     /// Measured comparisons, each in one run against a named baseline
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -157,6 +159,13 @@ pub(crate) struct Inspect {
     pub(crate) history: u32,
     #[command(flatten)]
     pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// The configuration file [default: bellwether.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -206,6 +206,9 @@ impl Read<'_> {
                  are; listen on 127.0.0.1, or allow it with --allow-unauthenticated";
             return Err(self.combination(["listen", "allow_unauthenticated"], why));
         }
+        if let Some(kafka) = &config.kafka {
+            self.check_client(kafka)?;
+        }
         let batch_bytes_max = config.http.batch_bytes_max;
         if batch_bytes_max < config.http.body_bytes_max {
             let why = "a batch must have room for one event";
@@ -223,6 +226,21 @@ impl Read<'_> {
             return Err(
                 self.combination(["engine.in_flight_bytes_max", "http.batch_bytes_max"], why)
             );
+        }
+        Ok(())
+    }
+
+    /// Refuses properties of librdkafka that the process sets itself.
+    fn check_client(&self, kafka: &Kafka) -> Result<(), Fault> {
+        for property in kafka.client.keys() {
+            if let Some(why) = topology::kafka::sink::owned(property) {
+                return Err(Fault::Value {
+                    place: self.0.get("kafka.client").1.clone(),
+                    key: "kafka.client",
+                    value: property.clone(),
+                    takes: format!("properties that the process does not set itself: {why}"),
+                });
+            }
         }
         Ok(())
     }

@@ -9,7 +9,7 @@
 
 pub(crate) mod signals;
 
-use crate::config::Config;
+use crate::config::{Config, Kafka};
 use crate::verbs::Error;
 use state::disk::RealDisk;
 use std::future::Future;
@@ -18,6 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{self, Runtime};
+use topology::kafka::sink::{self, Routes};
 use topology::{Engine, Options};
 
 /// How long a verb that runs an engine waits for its last checkpoint.
@@ -58,6 +59,17 @@ pub(crate) fn options(config: &Config) -> Options {
     options.restarts_max = config.engine.restarts_max;
     options.restarts_window_s = config.engine.restarts_window.as_secs();
     options
+}
+
+/// What the Kafka sink is told; nothing if no event goes to any topic.
+pub(crate) fn kafka_sink(kafka: &Kafka) -> Option<sink::Options> {
+    let routes = Routes::new(&kafka.sink_topic, &kafka.routes);
+    (!routes.topics().is_empty()).then(|| sink::Options {
+        brokers: kafka.brokers.clone(),
+        client: kafka.client.clone(),
+        routes,
+        exactly_once: kafka.exactly_once,
+    })
 }
 
 fn bytes(bytes: u64) -> usize {

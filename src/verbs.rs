@@ -5,6 +5,7 @@
 
 mod bench;
 mod completions;
+mod doctor;
 mod import;
 mod ingest;
 mod inspect;
@@ -74,6 +75,7 @@ pub(crate) fn run(cli: Cli) -> Result<Ended, Error> {
         Verb::Completions { shell } => completions::run(shell),
         Verb::Journal(arguments) => journal::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),
+        Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Bench(which) => bench::run(&which),
     }
 }

@@ -34,7 +34,7 @@ fn the_environment_wins_over_the_file_and_flags_over_both() {
 
 #[test]
 fn each_fault_says_where_what_and_what_would_be_right() {
-    let cases: [(&str, &[(&str, &str)]); 13] = [
+    let cases: [(&str, &[(&str, &str)]); 14] = [
         ("\ndata = [", &[]),
         ("[journal]\n\nsegment_mb = 64\n", &[]),
         ("[journal]\nsegment_bytes = \"64 MiB\"\n", &[]),
@@ -48,6 +48,7 @@ fn each_fault_says_where_what_and_what_would_be_right() {
         ("[http]\nbatch_bytes_max = 134217728", &[]),
         ("[kafka]\nbrokers = 9092", &[]),
         ("[kafka.client]\nsasl.mechanisms = [\"PLAIN\"]", &[]),
+        ("kafka.brokers = \"a:1\"\n[kafka.client]\nacks = 1", &[]),
     ];
     let mut said = String::new();
     for (file, variables) in cases {
@@ -68,6 +69,7 @@ fn each_fault_says_where_what_and_what_would_be_right() {
         journal.segment_bytes = 67108864 (the default) and http.batch_bytes_max = 134217728 (./bellwether.toml line 2) don't go together: a journal file must have room for twice the largest batch: its events, and what they cause
         ./bellwether.toml line 2: kafka.brokers can't be 9092; it takes a text, such as "127.0.0.1:9092,127.0.0.1:9093"
         ./bellwether.toml line 1: kafka.client can't be sasl.mechanisms of type array; it takes a table of texts, such as { "security.protocol" = "SASL_SSL" }
+        ./bellwether.toml line 2: kafka.client can't be acks; it takes properties that the process does not set itself: messages are sent idempotently, in order
     "#]].assert_eq(&said);
 }
 

@@ -47,6 +47,9 @@ async fn serve(config: &Config) -> Result<Ended, Error> {
             return Err(Error::Failed(format!("{error}; choose another address with --listen")));
         }
     };
+    if let Some(sink) = config.kafka.as_ref().and_then(process::kafka_sink) {
+        engine.send_to_kafka(sink);
+    }
     greet(config, door.address())?;
     let (close, drained) = open(&engine, door, door_options(config));
     let ended = tokio::select! {

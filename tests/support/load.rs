@@ -4,6 +4,8 @@
 //! Each client keeps what it was promised. What is *not* here: killing anything, and comparing
 //! promises with what is there.
 
+#![allow(dead_code, reason = "each test takes what it needs")]
+
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -15,6 +15,7 @@ pub use open::{Error, Opened};
 use crate::consumer::Consumer;
 use crate::dispatcher::Sinks;
 use crate::handle::Handle;
+use crate::kafka::{self, sink::Sink};
 use crate::keeper::Keeper;
 use crate::kinds::Kinds;
 use crate::options::Options;
@@ -83,6 +84,17 @@ impl Engine {
             .push((name.clone(), consumer.clone()));
         self.tree.add(Child { name, work: Work::Finite, start: Start::Blocking(Arc::new(start)) });
         consumer
+    }
+
+    /// Begins to send what is published to Kafka. Without brokers it waits for them.
+    ///
+    /// # Panics
+    /// It was begun before: an engine has one such sink.
+    pub fn send_to_kafka(&self, options: kafka::sink::Options) {
+        let sink = Sink::new(options, &self.handle);
+        let child = sink.child();
+        assert!(self.handle.inner.kafka_sink.set(sink).is_ok(), "an engine sends to Kafka once");
+        self.tree.add(child);
     }
 
     /// Has every worker checkpoint all its shards, and waits until that is durable.

@@ -35,6 +35,8 @@ pub(crate) struct Inner {
     pub(crate) kinds: Kinds,
     pub(crate) options: Arc<Options>,
     pub(crate) source: String,
+    /// The journal's.
+    pub(crate) uuid: [u8; 16],
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) writer: Writer,
     pub(crate) journal: journal::Reader,
@@ -45,6 +47,7 @@ pub(crate) struct Inner {
     /// Worker `i` hosts every shard `s` with `s % workers == i`.
     pub(crate) workers: Vec<Arc<Link>>,
     pub(crate) tree: OnceLock<Tree>,
+    pub(crate) kafka_sink: OnceLock<Arc<crate::kafka::sink::Sink>>,
     pub(crate) stopping: AtomicBool,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) started: std::time::SystemTime,

@@ -4,6 +4,8 @@
 //! Nothing here has a label that grows with users. Counters stand at zero from the start; gauges
 //! that need a look at the engine are set by [`crate::handle`] when somebody scrapes.
 
+pub(crate) mod sink;
+
 use crate::floor::{Counts, OUTCOMES};
 use crate::kinds::Kinds;
 use metrics::{
@@ -89,6 +91,7 @@ pub fn install(kinds: &Kinds) -> PrometheusHandle {
             .expect("nobody else in this process installs a recorder")
     });
     describe();
+    sink::describe();
     begin_at_zero(kinds);
     handle.clone()
 }

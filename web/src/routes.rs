@@ -64,6 +64,7 @@ pub(crate) static TABLE: &[Route] = &[
     get("/api/v1/entities/{kind}/{key}/history", |call| run(entities::history(call))),
     get("/api/v1/ops/tree", |call| run(ops::tree(call))),
     get("/api/v1/ops/shards", |call| run(ops::shards(call))),
+    get("/api/v1/ops/sinks", |call| run(async move { Ok(ops::sinks(&call)) })),
     get("/api/v1/ops/dead-letters", |call| run(ops::dead_letters(call))),
     get("/api/v1/ops/dead-letters/{id}", |call| run(ops::dead_letter(call))),
     post("/api/v1/ops/dead-letters/{id}/retry", |call| run(ops::retry(call))),

@@ -33,6 +33,9 @@ pub enum Error {
     /// The outbox cannot be opened.
     #[error(transparent)]
     Outbox(#[from] outbox::Error),
+    /// The Kafka sink's cursor cannot be read.
+    #[error("reading the Kafka sink's cursor failed: {0}")]
+    KafkaCursor(std::io::Error),
     /// A sink cannot be opened.
     #[error("{0}")]
     Sink(String),
@@ -104,6 +107,8 @@ pub(super) fn open(
     if let Some(outbox) = &outbox {
         vouchers.push(("the outbox's cursor".to_owned(), outbox.cursor()));
     }
+    let sent = crate::kafka::sink::cursor::load(&*disk, &data, uuid).map_err(Error::KafkaCursor)?;
+    vouchers.extend(sent.map(|next| ("the Kafka sink's cursor".to_owned(), next)));
     let (journal, journal_opened) =
         Journal::open(disk.clone(), &data.join("journal"), options.journal.clone(), &vouchers)?;
     report_journal(&journal_opened);

@@ -48,6 +48,11 @@ impl Engine {
             self.alive()?;
             tokio::time::sleep(LOOK).await;
         }
+        if let Some(sink) = inner.kafka_sink.get() {
+            tracing::debug!("draining: Kafka sink");
+            sink.stop();
+            self.ended(crate::kafka::sink::NAME).await?;
+        }
         tracing::debug!("draining: workers, store, journal");
         for link in &inner.workers {
             link.send(Control::Drain);

@@ -84,6 +84,11 @@ impl Handle {
         Readiness { ready: reasons.is_empty(), reasons, applied, end }
     }
 
+    /// The sinks that tail the journal, and can fall behind.
+    pub fn sinks(&self) -> Vec<crate::kafka::sink::SinkState> {
+        self.inner.kafka_sink.get().map(|sink| sink.state()).into_iter().collect()
+    }
+
     /// The metrics, as Prometheus text.
     pub async fn metrics(&self) -> String {
         self.inner.set_gauges().await;

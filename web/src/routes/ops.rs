@@ -21,6 +21,12 @@ pub(super) async fn shards(call: Call) -> Result<Reply, Error> {
     Ok(Reply::data(&call.handle.shards().await, position))
 }
 
+/// `GET /ops/sinks`
+pub(super) fn sinks(call: &Call) -> Reply {
+    let position = call.handle.readiness().applied;
+    Reply::data(&call.handle.sinks(), position)
+}
+
 /// What `?state=` takes, and the look-up word for it.
 const STATES: &[(&str, Option<&str>)] = &[
     ("open", Some("state:open")),

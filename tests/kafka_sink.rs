@@ -1,0 +1,195 @@
+//! Kafka as a sink, against real brokers: what the process publishes is on the topic, whatever is
+//! killed; with transactions once, without them at least once and under the same ids.
+//!
+//! Runs where `BELLWETHER_TEST_KAFKA` names brokers, and says so where not. The topic is read back
+//! by Kafka's own consumer, which sees what is committed, and compared with the outbox, which holds
+//! every published event once (`tests/kill.rs`). `.ci/run` kills the process 20 times, a plain
+//! `cargo test` 4 times.
+
+#![allow(clippy::unwrap_used, reason = "all of this is a test, helpers too")]
+
+#[path = "support/kafka.rs"]
+mod kafka;
+#[path = "support/load.rs"]
+mod load;
+#[path = "support/process.rs"]
+mod process;
+
+use kafka::{Brokers, Received, brokers, fresh};
+use load::Client;
+use process::Process;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Much longer than anything takes: only what hangs meets it.
+const PATIENCE: Duration = Duration::from_secs(120);
+const CLIENTS: u64 = 3;
+const PARTITIONS: u32 = 3;
+
+fn start(addresses: &str, topic: &str, exactly_once: bool) -> (tempfile::TempDir, Process) {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("bellwether.toml");
+    let text = format!(
+        "[kafka]\nbrokers = \"{addresses}\"\nsink_topic = \"{topic}\"\n\
+         exactly_once = {exactly_once}\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let process = Process::start(&["--config", config.to_str().unwrap()]);
+    process.wait_ready();
+    (dir, process)
+}
+
+fn sink(process: &Process) -> Value {
+    process.get("/api/v1/ops/sinks")["data"][0].take()
+}
+
+/// Waits until the sink is as it should be.
+fn until(process: &Process, what: &str, holds: impl Fn(&Value) -> bool) {
+    let began = Instant::now();
+    loop {
+        let state = sink(process);
+        if holds(&state) {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "never: {what}; it is {state}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A payment of its own: created, authorized and captured.
+fn pay(process: &Process, key: &str) -> String {
+    let body = json!({"user_id": "u-1", "amount": 4_999, "currency": "EUR", "capture": "automatic",
+        "method": {"type": "card", "token": "pm_card_visa"}});
+    let headers = [("idempotency-key", key), ("content-type", "application/json")];
+    let (status, answer) = process.post("/api/v1/payments", &headers, &body.to_string());
+    assert_eq!(status, 201, "{answer}");
+    answer["data"]["id"].as_str().unwrap().to_owned()
+}
+
+/// The ids of what was published about each payment, in order, as the outbox has them.
+fn published(data: &Path) -> BTreeMap<String, Vec<String>> {
+    let text = std::fs::read_to_string(data.join("outbox.ndjson")).unwrap();
+    let mut all = BTreeMap::<String, Vec<String>>::new();
+    for line in text.lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let word = |name: &str| event[name].as_str().unwrap().to_owned();
+        all.entry(word("partitionkey")).or_default().push(word("id"));
+    }
+    all
+}
+
+/// The same, as the topic has them: each must be whole, and under its payment's key.
+fn received(records: &[Received]) -> BTreeMap<String, Vec<String>> {
+    let mut all = BTreeMap::<String, Vec<String>>::new();
+    let mut partitions = BTreeMap::new();
+    for record in records {
+        let header = |name: &str| record.headers.get(name).unwrap_or_else(|| panic!("{record:?}"));
+        assert_eq!(header("ce_specversion"), "1.0");
+        assert_eq!(header("content-type"), "application/json");
+        assert_eq!(header("ce_partitionkey"), &record.key);
+        assert_eq!(header("ce_sequence").len(), 20);
+        let data: Value = serde_json::from_str(&record.value).unwrap();
+        assert_eq!(data["payment_id"], *record.key, "{record:?}");
+        assert_eq!(*partitions.entry(&record.key).or_insert(record.partition), record.partition);
+        all.entry(record.key.clone()).or_default().push(header("ce_id").clone());
+    }
+    all
+}
+
+/// Load, and kills at moments that the number of kills spreads over a second; then a clean stop.
+fn killed_under_load(
+    brokers: &Brokers,
+    topic: &str,
+    exactly_once: bool,
+) -> (Process, Vec<Received>) {
+    let kills = if process::long_tests() { 20 } else { 4 };
+    brokers.make_topic(topic, PARTITIONS);
+    let (_dir, mut process) = start(&brokers.addresses, topic, exactly_once);
+    let stop = AtomicBool::new(false);
+    let url = process.url.clone();
+    std::thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            // Every third sort of client is one that pays.
+            let client = Client::new(&url, number * 3, &stop);
+            scope.spawn(move || client.run());
+        }
+        for kill in 0..kills {
+            std::thread::sleep(Duration::from_millis(150 + kill * 731 % 1_500));
+            process.kill();
+            process.restart();
+        }
+        process.wait_ready();
+        stop.store(true, Ordering::Relaxed);
+    });
+    until(&process, "all is sent", |sink| sink["state"] == "sending" && sink["lag_records"] == 0);
+    assert!(process.terminate().success());
+    let records = brokers.read(topic);
+    (process, records)
+}
+
+#[test]
+fn with_transactions_each_event_is_there_once_and_in_order_whatever_is_killed() {
+    let Some(brokers) = brokers() else { return };
+    let topic = fresh("sink-once");
+    let (process, records) = killed_under_load(&brokers, &topic, true);
+    let published = published(&process.data());
+    println!("{} payments, {} events", published.len(), records.len());
+    assert!(published.len() > 20, "there was no load");
+    assert_eq!(received(&records), published);
+}
+
+#[test]
+fn without_them_none_is_missing_and_repeats_have_the_same_id() {
+    let Some(brokers) = brokers() else { return };
+    let topic = fresh("sink-least");
+    let (process, records) = killed_under_load(&brokers, &topic, false);
+    let published = published(&process.data());
+    println!("{} payments, {} messages", published.len(), records.len());
+    assert!(published.len() > 20, "there was no load");
+    let received = received(&records);
+    assert_eq!(received.keys().collect::<Vec<_>>(), published.keys().collect::<Vec<_>>());
+    for (payment, ids) in received {
+        // Whoever drops what has come before sees them as they were published.
+        let mut seen = BTreeSet::new();
+        let first: Vec<String> = ids.into_iter().filter(|id| seen.insert(id.clone())).collect();
+        assert_eq!(first, published[&payment], "of {payment}");
+    }
+}
+
+#[test]
+fn without_brokers_the_process_goes_on_and_says_so() {
+    let Some(brokers) = brokers() else { return };
+    let topic = fresh("sink-away");
+    // Nobody listens there.
+    let (_dir, mut process) = start("127.0.0.1:1", &topic, false);
+    let payment = pay(&process, "one");
+    until(&process, "it waits", |sink| {
+        sink["state"] == "waiting" && sink["last_error"].is_string()
+    });
+    assert_eq!(process.status(&format!("/api/v1/payments/{payment}")), 200);
+    assert!(sink(&process)["lag_records"].as_u64().unwrap() > 0);
+    // A clean stop does not wait for ever.
+    assert!(process.terminate().success());
+    drop(brokers);
+}
+
+#[test]
+fn a_topic_that_is_missing_is_waited_for() {
+    let Some(brokers) = brokers() else { return };
+    let topic = fresh("sink-later");
+    let (_dir, mut process) = start(&brokers.addresses, &topic, true);
+    let payment = pay(&process, "one");
+    until(&process, "it names the topic", |sink| {
+        sink["last_error"].as_str().is_some_and(|why| why.contains(&topic))
+    });
+    brokers.make_topic(&topic, 1);
+    until(&process, "it sends", |sink| {
+        sink["state"] == "sending" && sink["lag_records"] == 0 && sink["last_error"].is_null()
+    });
+    assert!(process.terminate().success());
+    assert_eq!(received(&brokers.read(&topic)), published(&process.data()));
+    assert!(published(&process.data())[&payment].len() >= 2);
+}
