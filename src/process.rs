@@ -64,11 +64,12 @@ pub(crate) fn options(config: &Config) -> Options {
 /// What the Kafka sink is told; nothing if no event goes to any topic.
 pub(crate) fn kafka_sink(kafka: &Kafka) -> Option<sink::Options> {
     let routes = Routes::new(&kafka.sink_topic, &kafka.routes);
-    (!routes.topics().is_empty()).then(|| sink::Options {
+    (kafka.dlq || !routes.topics().is_empty()).then(|| sink::Options {
         brokers: kafka.brokers.clone(),
         client: kafka.client.clone(),
         routes,
         exactly_once: kafka.exactly_once,
+        dlq: kafka.dlq,
     })
 }
 

@@ -11,10 +11,12 @@
 //! broker has confirmed.
 
 pub(crate) mod cursor;
+mod letters;
 mod marks;
 mod message;
 mod outlet;
 mod status;
+mod topics;
 
 pub use message::Routes;
 pub use status::SinkState;
@@ -71,6 +73,8 @@ pub struct Options {
     pub routes: Routes,
     /// Whether messages are sent in transactions.
     pub exactly_once: bool,
+    /// Whether dead letters that came from Kafka are copied.
+    pub dlq: bool,
 }
 
 /// Why a property of librdkafka is the sink's own, if it is.
@@ -142,6 +146,8 @@ struct Progress {
     saved_at: Instant,
     /// What lies beyond `next` and was delivered all the same, before something failed.
     delivered: BTreeSet<Position>,
+    /// Topics of dead letters that are there.
+    made: BTreeSet<String>,
 }
 
 /// The sink as it runs.
@@ -202,8 +208,13 @@ impl Sink {
         let saved = cursor::load(&*self.disk, &self.data, self.uuid);
         let saved = saved.map_err(|error| format!("reading {} failed: {error}", cursor::FILE))?;
         let next = saved.unwrap_or(0);
-        let mut progress =
-            Progress { next, saved: next, saved_at: Instant::now(), delivered: BTreeSet::new() };
+        let mut progress = Progress {
+            next,
+            saved: next,
+            saved_at: Instant::now(),
+            delivered: BTreeSet::new(),
+            made: BTreeSet::new(),
+        };
         let mut pause = PAUSE_MIN;
         loop {
             let before = progress.next;
@@ -266,6 +277,7 @@ impl Sink {
         for frame in &frames {
             self.collect(frame, progress, &mut messages);
         }
+        self.make_topics(progress, &messages)?;
         if !messages.is_empty() {
             self.send(outlet, progress, (&messages, end))?;
         }
@@ -279,6 +291,10 @@ impl Sink {
     }
 
     fn collect(&self, frame: &Frame, progress: &Progress, messages: &mut Vec<(Position, Message)>) {
+        if frame.way_kind() == WayKind::Kafka && self.options.dlq {
+            letters::collect(frame, progress.next, messages);
+            messages.retain(|(position, _)| !progress.delivered.contains(position));
+        }
         // Only what entities have caused is ever published.
         if frame.way_kind() != WayKind::Shard {
             return;
@@ -292,6 +308,21 @@ impl Sink {
                 messages.extend(message.map(|message| (record.position, message)));
             }
         }
+    }
+
+    /// Topics of dead letters are made when the first comes.
+    fn make_topics(
+        &self,
+        progress: &mut Progress,
+        messages: &[(Position, Message)],
+    ) -> Result<(), Error> {
+        for (_, Message { topic, .. }) in messages {
+            if letters::is_topic(topic) && !progress.made.contains(topic) {
+                topics::make(&self.config(), &topics::new(topic, None), &self.runtime)?;
+                progress.made.insert(topic.clone());
+            }
+        }
+        Ok(())
     }
 
     fn send(
@@ -366,9 +397,10 @@ impl ClientContext for Silent {
 
 impl ConsumerContext for Silent {}
 
-/// librdkafka's own lines. What matters comes as an error as well.
+/// librdkafka's own lines. What matters comes as an error as well, a lost connection each time.
 fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
+        _ if facility == "FAIL" => tracing::debug!(target: "librdkafka", facility, "{message}"),
         RDKafkaLogLevel::Emerg
         | RDKafkaLogLevel::Alert
         | RDKafkaLogLevel::Critical

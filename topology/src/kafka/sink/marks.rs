@@ -6,9 +6,8 @@
 
 use super::message::Message;
 use super::outlet::ANSWER_MAX;
-use super::{Error, Silent};
+use super::{Error, Silent, topics};
 use actors::Position;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -23,9 +22,6 @@ const KEY: &str = "sink";
 const LOOK_BACK: i64 = 64;
 
 const POLL_WAIT: Duration = Duration::from_millis(100);
-
-/// The number of replicas that the brokers are set to.
-const AS_BROKERS_SAY: TopicReplication<'static> = TopicReplication::Fixed(-1);
 
 /// What the topic holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,22 +48,6 @@ pub(super) fn message(journal: &str, next: Position) -> Message {
     }
 }
 
-fn make(config: &ClientConfig, topic: &str, runtime: &tokio::runtime::Handle) -> Result<(), Error> {
-    let tried = Error::kafka("making the topic of cursors");
-    let admin: AdminClient<Silent> = config.create_with_context(Silent).map_err(&tried)?;
-    let new = NewTopic::new(topic, 1, AS_BROKERS_SAY)
-        .set("cleanup.policy", "compact")
-        .set("segment.bytes", "1048576");
-    let options = AdminOptions::new().operation_timeout(Some(ANSWER_MAX));
-    let made = runtime.block_on(admin.create_topics([&new], &options)).map_err(&tried)?;
-    match made.into_iter().next() {
-        Some(Err((_, code))) if code != RDKafkaErrorCode::TopicAlreadyExists => {
-            Err(Error::Topic { topic: topic.to_owned(), source: KafkaError::AdminOp(code) })
-        }
-        _ => Ok(()),
-    }
-}
-
 /// The cursor that was committed last; `None` if there is none. Makes the topic if it is not there.
 ///
 /// # Errors
@@ -89,8 +69,14 @@ pub(super) fn read(
     let consumer: BaseConsumer<Silent> = config.create_with_context(Silent).map_err(&tried)?;
     let metadata = consumer.fetch_metadata(Some(&topic), ANSWER_MAX).map_err(&tried)?;
     if metadata.topics().iter().all(|found| found.partitions().is_empty()) {
-        make(&config, &topic, runtime)?;
-        return Ok(None);
+        let new = topics::new(&topic, Some(1))
+            .set("cleanup.policy", "compact")
+            .set("segment.bytes", "1048576");
+        if topics::make(&config, &new, runtime)? {
+            return Ok(None);
+        }
+        // It was only not seen, as after a broker's start, and may hold a cursor.
+        return Err(tried(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopic)));
     }
     let (low, high) = consumer.fetch_watermarks(&topic, 0, ANSWER_MAX).map_err(&tried)?;
     let mut from = high;

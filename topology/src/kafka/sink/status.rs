@@ -81,12 +81,9 @@ impl Status {
     /// Something goes wrong that librdkafka goes on with by itself.
     pub(super) fn troubled(&self, why: &str) {
         metrics::failed();
-        let is_new = self.with(|now| {
-            let is_new = now.last_error.as_deref() != Some(why);
-            now.last_error = Some(why.to_owned());
-            is_new
-        });
-        if is_new {
+        // One trouble comes in many words, one after the other.
+        let is_first = self.with(|now| now.last_error.replace(why.to_owned()).is_none());
+        if is_first {
             tracing::warn!(why, "the Kafka sink has trouble");
         }
     }
