@@ -19,7 +19,8 @@ pub use series::{BUCKETS_MAX, Bucket, Metric, Point, Query, TooManyBuckets};
 
 use crate::currency::Currency;
 use crate::effects::Effects;
-use crate::entity::{Entity, Outcome, Pages, Tell};
+use crate::entity::{Entity, Outcome, Tell};
+use crate::pages::Pages;
 use crate::event::{DomainEvent, EventType, Unfit};
 use crate::words::Timestamp;
 use page::{Column, page_number};

@@ -6,7 +6,8 @@
 //! id.
 
 use crate::effects::Effects;
-use crate::entity::{Entity, Outcome, Pages, Tags, Tell};
+use crate::entity::{Entity, Outcome, Tags, Tell};
+use crate::pages::Pages;
 use crate::event::{DomainEvent, Unfit};
 use crate::words::{Key, Position, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -4,12 +4,12 @@
 use crate::codec;
 use crate::effects::{Answer, Delivery, Effects};
 use crate::event::{DomainEvent, Unfit};
-use crate::kind::{Listener, PageLoader};
+use crate::kind::Listener;
+use crate::pages::Pages;
 use crate::words::{Key, KindId};
 use serde::{Serialize, de::DeserializeOwned};
 use smallvec::SmallVec;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 /// What came of a record.
@@ -106,28 +106,5 @@ impl<'a, E: Entity> Tell<'a, E> {
         self.scratch.clear();
         codec::encode_into(event, self.scratch);
         self.listener.told(self.kind, key, self.scratch);
-    }
-}
-
-/// The pages of one entity, for a query: those in memory first, else loaded from rest.
-pub struct Pages<'a, P> {
-    live: &'a BTreeMap<u32, P>,
-    loader: &'a mut PageLoader<'a>,
-}
-
-impl<'a, P: Default + DeserializeOwned> Pages<'a, P> {
-    /// Pages in memory, and how to get the others.
-    pub fn new(live: &'a BTreeMap<u32, P>, loader: &'a mut PageLoader<'a>) -> Self {
-        Self { live, loader }
-    }
-
-    /// Looks at one page. One that was never written, or whose bytes do not decode, is
-    /// `Page::default()`.
-    pub fn with<R>(&mut self, page: u32, look: impl FnOnce(&P) -> R) -> R {
-        if let Some(live) = self.live.get(&page) {
-            return look(live);
-        }
-        let stored = (self.loader)(page).and_then(|bytes| codec::decode(&bytes).ok());
-        look(&stored.unwrap_or_default())
     }
 }

@@ -20,7 +20,8 @@ pub use note::{Note, Payment, Topic};
 pub use page::Page;
 
 use crate::effects::Effects;
-use crate::entity::{Entity, Outcome, Pages, Tell};
+use crate::entity::{Entity, Outcome, Tell};
+use crate::pages::Pages;
 use crate::event::{DomainEvent, Unfit};
 use page::{ITEM_BYTES_MAX, Item, PAGE_BYTES_MAX};
 use serde::{Deserialize, Serialize};

@@ -3,11 +3,11 @@
 
 use crate::codec;
 use crate::effects::{Answer, Delivery, Effects};
-use crate::entity::{Entity, Outcome, Pages, Tags, Tell};
+use crate::entity::{Entity, Outcome, Tags, Tell};
+use crate::pages::{LivePages, Pages, Touched};
 use crate::event::{DomainEvent, Unfit};
 use crate::words::KindId;
 use std::any::Any;
-use std::collections::BTreeMap;
 
 /// Who takes down what `hear` tells.
 pub trait Listener {
@@ -116,17 +116,16 @@ impl std::fmt::Debug for Kind {
     }
 }
 
-/// A [`Mind`] of type `E`: the head, the pages in memory, and which of them have changed.
+/// A [`Mind`] of type `E`: the head, and the pages in memory.
 struct Body<E: Entity> {
     head: E,
-    pages: BTreeMap<u32, E::Page>,
-    changed: Vec<u32>,
+    pages: LivePages<E::Page>,
 }
 
 impl<E: Entity> Body<E> {
     fn wake(head: Option<&[u8]>) -> Result<Self, codec::Error> {
         let head = head.map_or_else(|| Ok(E::default()), codec::decode)?;
-        Ok(Self { head, pages: BTreeMap::new(), changed: Vec::new() })
+        Ok(Self { head, pages: LivePages::default() })
     }
 }
 
@@ -137,19 +136,17 @@ impl<E: Entity> Mind for Body<E> {
         let Some(number) = self.head.page(&event) else {
             return Ok(self.head.apply(None, event, fx));
         };
-        let Some(page) = self.pages.get_mut(&number) else {
+        let Some(Touched { page, changed }) = self.pages.touch(number) else {
             return Err(Stop::NeedsPage(number));
         };
         let outcome = self.head.apply(Some(page), event, fx);
-        if outcome == Outcome::Applied && !self.changed.contains(&number) {
-            self.changed.push(number);
-        }
+        *changed |= outcome == Outcome::Applied;
         Ok(outcome)
     }
 
     fn give_page(&mut self, page: u32, bytes: Option<&[u8]>) -> Result<(), codec::Error> {
         let page_value = bytes.map_or_else(|| Ok(E::Page::default()), codec::decode)?;
-        self.pages.insert(page, page_value);
+        self.pages.put(page, page_value);
         Ok(())
     }
 
@@ -158,20 +155,15 @@ impl<E: Entity> Mind for Body<E> {
     }
 
     fn take_changed_pages(&mut self) -> Vec<(u32, Vec<u8>)> {
-        self.changed.sort_unstable();
-        std::mem::take(&mut self.changed)
-            .into_iter()
-            .filter_map(|number| Some((number, codec::encode(self.pages.get(&number)?))))
-            .collect()
+        self.pages.take_changed().map(|(number, page)| (number, codec::encode(page))).collect()
     }
 
     fn forget_pages_but(&mut self, page: u32) {
-        let changed = &self.changed;
-        self.pages.retain(|number, _| *number == page || changed.contains(number));
+        self.pages.forget_but(page);
     }
 
     fn page_bytes(&self, page: u32) -> Option<Vec<u8>> {
-        self.pages.get(&page).map(codec::encode)
+        self.pages.get(page).map(codec::encode)
     }
 
     fn tags(&self) -> Tags {

@@ -15,15 +15,17 @@ pub mod entity;
 pub mod event;
 pub mod inbox;
 pub mod kind;
+pub mod pages;
 pub mod payment;
 #[cfg(test)]
 mod stand;
 pub mod words;
 
 pub use effects::{Answer, Delivery, Effect, EffectId, Effects, Publication};
-pub use entity::{Entity, Outcome, Pages, Tags, Tell};
+pub use entity::{Entity, Outcome, Tags, Tell};
 pub use event::{Data, DomainEvent, EventType, NotAnEvent, Unfit};
 pub use kind::{Kind, Listener, Mind, PageLoader, Stop};
+pub use pages::{LivePages, Pages};
 pub use words::{Address, Key, KindId, Position, Timestamp, address_hash, id_fault};
 
 /// Every kind of entity, in the order in which records and rows name them. It only ever grows at

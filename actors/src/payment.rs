@@ -33,7 +33,8 @@ pub use status::{Action, Status, Substatus};
 pub use view::View;
 
 use crate::effects::{Answer, Delivery, Effects};
-use crate::entity::{Entity, Outcome, Pages, Tags, Tell};
+use crate::entity::{Entity, Outcome, Tags, Tell};
+use crate::pages::Pages;
 use crate::event::{DomainEvent, Unfit};
 use crate::words::{Key, Timestamp};
 use facts::Facts;

@@ -6,7 +6,8 @@
 
 use crate::codec;
 use crate::effects::Effects;
-use crate::entity::{Entity, Outcome, Pages, Tell};
+use crate::entity::{Entity, Outcome, Tell};
+use crate::pages::{LivePages, Pages};
 use crate::event::{DomainEvent, Unfit};
 use crate::kind::Listener;
 use crate::words::{KindId, Timestamp};
@@ -54,7 +55,7 @@ impl<E: Entity> Stand<E> {
 
     /// Asks it something.
     pub(crate) fn ask(&mut self, query: E::Query) -> E::Answer {
-        let live = BTreeMap::new();
+        let live = LivePages::default();
         let mut loads = 0;
         let answer = {
             let mut load = |number: u32| {

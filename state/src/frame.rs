@@ -13,7 +13,7 @@ pub(crate) mod header;
 pub(crate) mod view;
 
 pub use draft::Draft;
-pub use view::{Group, Groups, Record, Records};
+pub use view::{Group, Groups, Indexed, Record, Records};
 
 use actors::{KindId, Position, Timestamp};
 use bytes::Bytes;
@@ -128,14 +128,14 @@ pub struct RecordHead {
 pub struct Frame {
     bytes: Bytes,
     header: Header,
-    /// Where each record begins; built by whoever asks for one first, not by the writer.
-    starts: OnceLock<Box<[u32]>>,
+    /// Where each record is and whom it concerns; built by whoever asks first, not by the writer.
+    index: OnceLock<Box<[Indexed]>>,
 }
 
 impl Frame {
     /// A frame that was checked, or built by ourselves.
     pub(crate) fn new(bytes: Bytes, header: Header) -> Self {
-        Self { bytes, header, starts: OnceLock::new() }
+        Self { bytes, header, index: OnceLock::new() }
     }
 
     /// Reads a frame that takes up all of `bytes`, and checks every part of it.
@@ -218,9 +218,14 @@ impl Frame {
     /// # Panics
     /// It has fewer.
     pub fn record(&self, index: usize) -> Record<'_> {
-        let starts = self.starts.get_or_init(|| self.view().starts());
-        let start = starts[index] as usize;
+        let start = self.index()[index].start as usize;
         self.view().record_at(start, self.base() + index as u64).0
+    }
+
+    /// Whom each of its records concerns, in order. Made once for all its readers: each of several
+    /// workers has to find its own among them.
+    pub fn index(&self) -> &[Indexed] {
+        self.index.get_or_init(|| self.view().index())
     }
 
     /// Its records from the `range.start`th on, so many of them.

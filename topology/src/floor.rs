@@ -11,6 +11,7 @@
 
 mod capture;
 mod causes;
+mod plan;
 mod shards;
 mod turn;
 
@@ -22,11 +23,10 @@ use crate::kinds::Kinds;
 use crate::life::{Caused, Error, Life, Rest};
 use crate::pending::{Pending, from_stored};
 use crate::waiters::{Told, Waiter, Waiters};
-use actors::{Address, Effects, Key, KindId, Position, Timestamp, address_hash, codec};
+use actors::{Address, Effects, KindId, Position, Timestamp, codec};
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use shards::Shards;
-use state::frame::{Frame, Record};
+use state::frame::Frame;
 use state::{journal, row, store};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,16 +63,24 @@ struct Shard<S> {
     capturing: bool,
 }
 
-/// A life's place in its shard.
+/// A place in the table: whose it is, by hash first.
 struct Slot<S> {
     hash: u64,
-    kind: KindId,
-    key: Key,
-    life: Rc<RefCell<Life>>,
-    /// What the driver keeps of it: a resident's address.
-    seat: S,
-    last_batch: u32,
-    last_item: u32,
+    place: Rc<Place<S>>,
+}
+
+/// A life's place on the floor. One allocation, which its shard's table, its turns and its resident
+/// share: a record finds everything it needs behind one pointer.
+pub struct Place<S> {
+    /// The batch it last had a record in, and the last of them.
+    last_batch: Cell<u32>,
+    last_item: Cell<u32>,
+    shard: u16,
+    /// The life.
+    pub life: RefCell<Life>,
+    /// What the driver keeps of it: a resident's address. None while it moves in, and after it has
+    /// moved out.
+    pub seat: RefCell<Option<S>>,
 }
 
 /// The batch at hand.
@@ -84,6 +92,7 @@ struct Batch {
 
 /// One record of the batch, and the next one of the same entity.
 struct Item {
+    hash: u64,
     frame: u32,
     record: u32,
     next: u32,
@@ -117,10 +126,8 @@ impl Counts {
 
 /// Who has a turn in a planned batch.
 pub struct Turn<S> {
-    /// What the driver keeps of the life.
-    pub seat: S,
-    /// The life.
-    pub life: Rc<RefCell<Life>>,
+    /// Whose turn it is.
+    pub place: Rc<Place<S>>,
     /// The first of its records in the batch.
     pub first: u32,
 }
@@ -155,7 +162,7 @@ impl Rest for ShardAtRest<'_> {
     }
 }
 
-impl<S: Clone> Floor<S> {
+impl<S> Floor<S> {
     /// A floor with these shards, each as the store has it: (shard, replay from, note).
     pub fn open(
         ground: Ground,
@@ -195,7 +202,10 @@ impl<S: Clone> Floor<S> {
     /// Lets go of everybody.
     pub fn clear(&self) {
         for (_, shard) in self.shards.borrow_mut().iter_mut() {
-            shard.lives.clear();
+            for slot in shard.lives.drain() {
+                // A resident holds its place, and the place its address: one of them has to let go.
+                slot.place.seat.take();
+            }
         }
         self.residents.set(0);
     }
@@ -224,102 +234,6 @@ impl<S: Clone> Floor<S> {
     /// The shard of an address.
     pub fn shard_of(&self, address: &Address) -> u16 {
         shard_of(address.hash(), self.shards_total)
-    }
-
-    /// Takes a batch of frames in: finds out whom they concern, wakes who is not live (`seat` gives
-    /// a new life its place), and says who has a turn.
-    pub fn plan(
-        &self,
-        frames: Vec<Arc<Frame>>,
-        mut seat: impl FnMut(&Rc<RefCell<Life>>) -> S,
-    ) -> Result<Vec<Turn<S>>, Error> {
-        let mut batch = self.batch.borrow_mut();
-        let mut shards = self.shards.borrow_mut();
-        self.batch_number.set(self.batch_number.get().wrapping_add(1));
-        batch.items.clear();
-        let mut turns = Vec::new();
-        for (frame_index, frame) in frames.iter().enumerate() {
-            for (record_index, record) in frame.records().enumerate() {
-                if record.key.is_empty() {
-                    continue;
-                }
-                let hash = address_hash(record.kind, record.key);
-                let number = shard_of(hash, self.shards_total);
-                let Some(shard) = shards.get_mut(number) else { continue };
-                if record.position < shard.replay_from {
-                    continue;
-                }
-                let item = u32::try_from(batch.items.len()).expect("a batch is bounded in bytes");
-                let (frame, record_index) = (frame_index as u32, record_index as u32);
-                batch.items.push(Item { frame, record: record_index, next: NONE });
-                let slot = self.slot((shard, number), hash, &record, &mut seat)?;
-                if slot.last_batch == self.batch_number.get() && slot.last_item != NONE {
-                    batch.items[slot.last_item as usize].next = item;
-                } else {
-                    slot.last_batch = self.batch_number.get();
-                    let turn =
-                        Turn { seat: slot.seat.clone(), life: slot.life.clone(), first: item };
-                    turns.push(turn);
-                }
-                slot.last_item = item;
-            }
-        }
-        batch.frames = frames;
-        Ok(turns)
-    }
-
-    fn slot<'a>(
-        &self,
-        (shard, number): (&'a mut Shard<S>, u16),
-        hash: u64,
-        record: &Record<'_>,
-        seat: &mut impl FnMut(&Rc<RefCell<Life>>) -> S,
-    ) -> Result<&'a mut Slot<S>, Error> {
-        let (kind, name) = (record.kind, record.key);
-        let same = |slot: &Slot<S>| slot.hash == hash && slot.kind == kind && slot.key == name;
-        let vacant = match shard.lives.entry(hash, same, |slot| slot.hash) {
-            Entry::Occupied(found) => return Ok(found.into_mut()),
-            Entry::Vacant(vacant) => vacant,
-        };
-        let life = Rc::new(RefCell::new(self.wake(&mut shard.entities, number, record)?));
-        self.residents.set(self.residents.get() + 1);
-        let slot = Slot {
-            hash,
-            kind,
-            key: Key::new(name),
-            seat: seat(&life),
-            life,
-            last_batch: self.batch_number.get().wrapping_sub(1),
-            last_item: NONE,
-        };
-        Ok(vacant.insert(slot).into_mut())
-    }
-
-    fn wake(
-        &self,
-        entities: &mut BTreeMap<u8, u64>,
-        number: u16,
-        record: &Record<'_>,
-    ) -> Result<Life, Error> {
-        let address = Address::new(record.kind, record.key);
-        let rest = ShardAtRest { store: &self.store, shard: number };
-        let row = row::key::row(address.kind, &address.key);
-        let known = self.store.may_contain(number, &row);
-        let life = if known {
-            Life::wake(address, &self.kinds, &rest)?
-        } else {
-            Life::new(address, &self.kinds)?
-        };
-        // A replay may meet a row that is newer than the shard's count: at the entity's first
-        // record it is counted.
-        if life.is_unborn() || life.created() == record.position {
-            *entities.entry(record.kind.0).or_default() += 1;
-        }
-        if life.is_unborn() {
-            let address = life.address();
-            self.fresh.shard(number).born(address.kind, &address.key);
-        }
-        Ok(life)
     }
 
     /// Answers the callers whose commands were applied. To be called when reads and lists reflect
@@ -374,7 +288,8 @@ impl<S: Clone> Floor<S> {
         let mut all = BTreeMap::new();
         for (_, shard) in self.shards.borrow().iter() {
             for slot in &shard.lives {
-                *all.entry(slot.kind.0).or_default() += 1;
+                let kind = slot.place.life.borrow().address().kind;
+                *all.entry(kind.0).or_default() += 1;
             }
         }
         all

@@ -4,7 +4,7 @@
 //! reach them: a turn in the batch at hand, from the worker; and a look from a reader, from any
 //! thread.
 
-use crate::floor::Floor;
+use crate::floor::{Floor, Place};
 use crate::hear::panic_text;
 use crate::life::{Error, Life};
 use actix::{Actor, Addr, Context, Handler, Message};
@@ -16,7 +16,10 @@ use std::rc::Rc;
 use tokio::sync::Notify;
 
 /// A floor whose lives are residents.
-pub type ResidentFloor = Floor<Rc<Addr<Resident>>>;
+pub type ResidentFloor = Floor<Addr<Resident>>;
+
+/// A resident's place on it.
+pub type Home = Place<Addr<Resident>>;
 
 /// What the residents of one worker report to.
 #[derive(Default)]
@@ -55,15 +58,15 @@ impl Batch {
 
 /// A live entity.
 pub struct Resident {
-    life: Rc<RefCell<Life>>,
+    place: Rc<Home>,
     /// Its worker's floor and batch.
     home: Rc<(ResidentFloor, Batch)>,
 }
 
 impl Resident {
     /// Moves in. To be called on the worker's thread.
-    pub fn start(life: &Rc<RefCell<Life>>, home: &Rc<(ResidentFloor, Batch)>) -> Addr<Self> {
-        Actor::start(Self { life: life.clone(), home: home.clone() })
+    pub fn start(place: &Rc<Home>, home: &Rc<(ResidentFloor, Batch)>) -> Addr<Self> {
+        Actor::start(Self { place: place.clone(), home: home.clone() })
     }
 }
 
@@ -84,7 +87,7 @@ impl Handler<Turn> for Resident {
     fn handle(&mut self, Turn(first): Turn, _: &mut Context<Self>) {
         let (floor, batch) = &*self.home;
         // actix tells nobody of a panic: it is caught here, and fails the worker's batch.
-        let turn = AssertUnwindSafe(|| floor.turn(&mut self.life.borrow_mut(), first));
+        let turn = AssertUnwindSafe(|| floor.turn(&self.place, first));
         let result = std::panic::catch_unwind(turn).unwrap_or_else(|panic| {
             Err(Error::Rest(format!("a turn panicked: {}", panic_text(&*panic))))
         });
@@ -103,7 +106,7 @@ impl Handler<Look> for Resident {
     type Result = ();
 
     fn handle(&mut self, Look(look): Look, _: &mut Context<Self>) {
-        let life = self.life.borrow();
+        let life = self.place.life.borrow();
         let look = AssertUnwindSafe(|| look(&life, &self.home.0));
         if let Err(panic) = std::panic::catch_unwind(look) {
             tracing::error!(panic = panic_text(&*panic), "a look at a resident panicked");

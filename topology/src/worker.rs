@@ -180,14 +180,15 @@ impl Worker {
         let (floor, batch) = &*self.home;
         let home = &self.home;
         let directory = &self.spec.directory;
-        let turns = floor.plan(frames, |life| {
-            let seat = Resident::start(life, home);
-            directory.insert(life.borrow().address().clone(), seat.clone());
-            Rc::new(seat)
+        let turns = floor.plan(frames, |place| {
+            let seat = Resident::start(place, home);
+            directory.insert(place.life.borrow().address().clone(), seat.clone());
+            seat
         })?;
         batch.begin(turns.len());
         for turn in turns {
-            turn.seat.do_send(Turn(turn.first));
+            let seat = turn.place.seat.borrow();
+            seat.as_ref().expect("who has a turn is live").do_send(Turn(turn.first));
         }
         batch.finished().await?;
         self.hand_out_effects()?;

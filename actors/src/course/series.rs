@@ -9,7 +9,7 @@ use super::page::{Column, PAGE_DAYS, Page, page_number};
 use crate::answer::Shown;
 use crate::civil::{DAY_MS, date_of, days_of};
 use crate::currency::Currency;
-use crate::entity::Pages;
+use crate::pages::Pages;
 use crate::words::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 

@@ -8,7 +8,7 @@
 use super::Inbox;
 use super::item::{ItemId, ItemView};
 use super::page::{Item, Page};
-use crate::entity::Pages;
+use crate::pages::Pages;
 
 /// A list looks through at most so many pages at once.
 pub(super) const SCAN_PAGES_MAX: u32 = 256;

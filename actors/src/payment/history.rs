@@ -7,7 +7,7 @@
 use super::gateway::Reason;
 use super::status::Standing;
 use super::{FactKind, Payment, Status, Turn};
-use crate::entity::Pages;
+use crate::pages::Pages;
 use crate::words::{Position, Timestamp};
 use serde::{Deserialize, Serialize};
 

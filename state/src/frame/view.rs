@@ -7,7 +7,7 @@
 
 use super::header::{Fault, HEADER_BYTES, Header, u16_at, u32_at, u64_at};
 use super::{Mark, RecordHead, WayKind};
-use actors::{KindId, Position, Timestamp};
+use actors::{KindId, Position, Timestamp, address_hash};
 use std::ops::Range;
 
 pub(crate) const RECORD_HEAD_BYTES: usize = 9;
@@ -39,6 +39,17 @@ pub struct Record<'a> {
     pub key: &'a str,
     /// The rest, which means something to whoever wrote it.
     pub payload: &'a [u8],
+}
+
+/// What a reader has to know of a record to tell whether it concerns him.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Indexed {
+    /// The hash of the address; 0 if it has none.
+    pub hash: u64,
+    /// Where it begins in the frame's bytes.
+    pub(crate) start: u32,
+    /// Whether it is addressed to an entity.
+    pub addressed: bool,
 }
 
 /// One group of a frame.
@@ -135,17 +146,16 @@ impl<'a> View<'a> {
         Records { at: self.table_end(), position: self.header.base, view: self }
     }
 
-    /// Where each record begins.
-    pub(crate) fn starts(&self) -> Box<[u32]> {
-        let mut records = self.records();
-        let mut starts = Vec::with_capacity(self.header.records as usize);
-        loop {
-            let start = records.at as u32;
-            if records.next().is_none() {
-                return starts.into();
-            }
-            starts.push(start);
-        }
+    /// Where each record begins, and whom it concerns.
+    pub(crate) fn index(&self) -> Box<[Indexed]> {
+        let mut at = self.table_end();
+        let index = (self.header.base..self.header.end()).map(|position| {
+            let (record, next) = self.record_at(at, position);
+            let addressed = !record.key.is_empty();
+            let hash = if addressed { address_hash(record.kind, record.key) } else { 0 };
+            Indexed { hash, start: std::mem::replace(&mut at, next) as u32, addressed }
+        });
+        index.collect()
     }
 
     /// The record that begins at byte `at`, and where the next one does.

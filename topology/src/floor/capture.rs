@@ -21,10 +21,10 @@ pub struct Evicted<S> {
     /// Where it lived.
     pub address: Address,
     /// What the driver kept of it.
-    pub seat: S,
+    pub seat: Option<S>,
 }
 
-impl<S: Clone> Floor<S> {
+impl<S> Floor<S> {
     /// Takes what has changed in a shard, whole, between two batches; `applied` is where the worker
     /// stands.
     ///
@@ -37,7 +37,7 @@ impl<S: Clone> Floor<S> {
         shard.capturing = true;
         let mut writes = Vec::new();
         for slot in &shard.lives {
-            let mut life = slot.life.borrow_mut();
+            let mut life = slot.place.life.borrow_mut();
             if life.is_dirty() {
                 writes.push(life.save(&shard.pending));
             }
@@ -57,7 +57,7 @@ impl<S: Clone> Floor<S> {
         shard.capturing = false;
         shard.replay_from = replay_from;
         for slot in &shard.lives {
-            slot.life.borrow_mut().settled();
+            slot.place.life.borrow_mut().settled();
         }
         self.fresh.shard(number).written();
     }
@@ -73,16 +73,17 @@ impl<S: Clone> Floor<S> {
         let now = self.batch_number.get();
         let mut left = most;
         let idle = shard.lives.extract_if(|slot| {
+            let place = &slot.place;
             let gone = left > 0
-                && now.wrapping_sub(slot.last_batch) > idle_batches
-                && !slot.life.borrow().is_dirty();
+                && now.wrapping_sub(place.last_batch.get()) > idle_batches
+                && !place.life.borrow().is_dirty();
             left -= usize::from(gone);
             gone
         });
         let evicted: Vec<_> = idle
             .map(|slot| Evicted {
-                address: Address { kind: slot.kind, key: slot.key },
-                seat: slot.seat,
+                address: slot.place.life.borrow().address().clone(),
+                seat: slot.place.seat.take(),
             })
             .collect();
         self.residents.set(self.residents.get() - evicted.len());

@@ -27,7 +27,7 @@ pub struct Publisher {
     text: Vec<u8>,
 }
 
-impl<S: Clone> Floor<S> {
+impl<S> Floor<S> {
     /// Gathers what the batch has caused, shard by shard, and lets go of its frames.
     pub fn finish(&self, publisher: &mut Publisher) -> Vec<Draft> {
         self.batch.borrow_mut().frames.clear();

@@ -1,7 +1,7 @@
 //! One life's turn in a batch: it applies its records, and whoever waits for one of them is
 //! answered.
 
-use super::{Floor, NONE, ShardAtRest};
+use super::{Floor, NONE, Place, ShardAtRest};
 use crate::api::Verdict;
 use crate::life::{Again, Around, Done, Error, Life};
 use crate::record::tag;
@@ -9,10 +9,14 @@ use crate::waiters::Told;
 use actors::{Outcome, Position, Tags};
 use state::frame::Record;
 
-impl<S: Clone> Floor<S> {
-    /// Lets `life` apply its records of the planned batch, beginning with item `first`.
-    pub fn turn(&self, life: &mut Life, first: u32) -> Result<(), Error> {
-        let number = self.shard_of(life.address());
+impl<S> Floor<S> {
+    /// Lets the life at `place` apply its records of the planned batch, beginning with item
+    /// `first`.
+    ///
+    /// # Errors
+    /// What is at rest, or a record that must be there, could not be read.
+    pub fn turn(&self, place: &Place<S>, first: u32) -> Result<(), Error> {
+        let (number, life) = (place.shard, &mut *place.life.borrow_mut());
         let batch = self.batch.borrow();
         let mut shards = self.shards.borrow_mut();
         let shard = shards.get_mut(number).expect("a turn is of a life on this floor");

@@ -232,7 +232,7 @@ impl Process {
         let mut turns = self.floor.plan(frames, |_| ()).map_err(text)?;
         chance.shuffle(&mut turns);
         for turn in turns {
-            self.floor.turn(&mut turn.life.borrow_mut(), turn.first).map_err(text)?;
+            self.floor.turn(&turn.place, turn.first).map_err(text)?;
         }
         for draft in self.floor.finish(&mut self.publisher) {
             self.effects_submitted += 1;

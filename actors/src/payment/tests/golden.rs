@@ -4,7 +4,7 @@
 use super::super::gateway::Reason;
 use super::*;
 use crate::codec::encode;
-use crate::entity::Pages;
+use crate::pages::{LivePages, Pages};
 use crate::event::{Data, EventType};
 use expect_test::expect;
 
@@ -196,7 +196,7 @@ fn history_is_read_in_pages_oldest_first() {
 
 fn history(bench: &Bench, cursor: Option<u64>, limit: usize) -> HistoryPage {
     let mut load = |number: u32| bench.pages.get(&number).map(encode);
-    let nothing = BTreeMap::new();
+    let nothing = LivePages::default();
     let mut pages = Pages::new(&nothing, &mut load);
     bench.payment.ask("pay_1", Query::History { cursor, limit }, &mut pages)
 }

@@ -1,0 +1,172 @@
+//! Whom a batch concerns: for each of its records the life it belongs to, woken if it sleeps.
+//!
+//! With hundreds of thousands of lives nearly every record meets one that is in no processor cache,
+//! and a look-up is a chain of misses. So records are looked up a stretch at a time, one step for
+//! all of them before the next: the misses of a step do not depend on each other, and the processor
+//! waits for them together.
+//!
+//! What is *not* here: what a life does with its records (`turn`).
+
+use super::{Floor, Item, NONE, Place, Shard, ShardAtRest, Slot, Turn, shard_of};
+use crate::life::{Error, Life};
+use actors::Address;
+use hashbrown::hash_table::Entry;
+use state::frame::{Frame, Record};
+use state::row;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// So many records are looked up together.
+const STRETCH: usize = 64;
+
+impl<S> Floor<S> {
+    /// Takes a batch of frames in: finds out whom they concern, wakes who is not live (`seat` gives
+    /// a new life its place), and says who has a turn.
+    ///
+    /// # Errors
+    /// A life could not be woken.
+    pub fn plan(
+        &self,
+        frames: Vec<Arc<Frame>>,
+        mut seat: impl FnMut(&Rc<Place<S>>) -> S,
+    ) -> Result<Vec<Turn<S>>, Error> {
+        self.batch_number.set(self.batch_number.get().wrapping_add(1));
+        let mut batch = self.batch.borrow_mut();
+        batch.items.clear();
+        self.pick(&frames, &mut batch.items);
+        let mut turns = Vec::with_capacity(batch.items.len());
+        let mut found = Vec::with_capacity(STRETCH);
+        let mut from = 0;
+        while from < batch.items.len() {
+            let to = batch.items.len().min(from + STRETCH);
+            self.look_up(&batch.items[from..to], &mut found);
+            for (item, found) in (from..to).zip(found.drain(..)) {
+                let Item { hash, frame, record, .. } = batch.items[item];
+                let record = frames[frame as usize].record(record as usize);
+                let found = found.filter(|place| place.is(&record));
+                let place = match found {
+                    Some(place) => place,
+                    None => self.place(hash, &record, &mut seat)?,
+                };
+                self.queue(place, item as u32, &mut batch.items, &mut turns);
+            }
+            from = to;
+        }
+        batch.frames = frames;
+        Ok(turns)
+    }
+
+    /// The records that concern this floor's shards and are not in their store yet.
+    fn pick(&self, frames: &[Arc<Frame>], items: &mut Vec<Item>) {
+        let mut shards = self.shards.borrow_mut();
+        for (frame_index, frame) in frames.iter().enumerate() {
+            for (record_index, indexed) in frame.index().iter().enumerate() {
+                if !indexed.addressed {
+                    continue;
+                }
+                let number = shard_of(indexed.hash, self.shards_total);
+                let Some(shard) = shards.get_mut(number) else { continue };
+                if frame.base() + (record_index as u64) < shard.replay_from {
+                    continue;
+                }
+                let (frame, record) = (frame_index as u32, record_index as u32);
+                items.push(Item { hash: indexed.hash, frame, record, next: NONE });
+            }
+        }
+    }
+
+    /// The lives with these hashes, if they are live. Taking hold of them fetches them.
+    fn look_up(&self, items: &[Item], found: &mut Vec<Option<Rc<Place<S>>>>) {
+        let mut shards = self.shards.borrow_mut();
+        found.extend(items.iter().map(|item| {
+            let shard = shards.get_mut(shard_of(item.hash, self.shards_total))?;
+            let slot = shard.lives.find(item.hash, |slot| slot.hash == item.hash)?;
+            Some(slot.place.clone())
+        }));
+    }
+
+    /// Puts a record behind the others of its life, or gives the life a turn.
+    fn queue(
+        &self,
+        place: Rc<Place<S>>,
+        item: u32,
+        items: &mut [Item],
+        turns: &mut Vec<Turn<S>>,
+    ) {
+        let batch = self.batch_number.get();
+        let last = place.last_item.replace(item);
+        if place.last_batch.replace(batch) == batch && last != NONE {
+            items[last as usize].next = item;
+        } else {
+            turns.push(Turn { place, first: item });
+        }
+    }
+
+    /// The place of a life that a look-up by hash alone has not found.
+    fn place(
+        &self,
+        hash: u64,
+        record: &Record<'_>,
+        seat: &mut impl FnMut(&Rc<Place<S>>) -> S,
+    ) -> Result<Rc<Place<S>>, Error> {
+        let number = shard_of(hash, self.shards_total);
+        let mut shards = self.shards.borrow_mut();
+        let shard = shards.get_mut(number).expect("picked because it is on this floor");
+        let Shard { lives, entities, .. } = shard;
+        let same = |slot: &Slot<S>| slot.hash == hash && slot.place.is(record);
+        let vacant = match lives.entry(hash, same, |slot| slot.hash) {
+            Entry::Occupied(found) => return Ok(found.get().place.clone()),
+            Entry::Vacant(vacant) => vacant,
+        };
+        let place = Rc::new(Place {
+            last_batch: Cell::new(self.batch_number.get()),
+            last_item: Cell::new(NONE),
+            shard: number,
+            life: RefCell::new(self.wake(entities, number, record)?),
+            seat: RefCell::new(None),
+        });
+        vacant.insert(Slot { hash, place: place.clone() });
+        self.residents.set(self.residents.get() + 1);
+        let taken = seat(&place);
+        place.seat.replace(Some(taken));
+        Ok(place)
+    }
+
+    fn wake(
+        &self,
+        entities: &mut BTreeMap<u8, u64>,
+        number: u16,
+        record: &Record<'_>,
+    ) -> Result<Life, Error> {
+        let address = Address::new(record.kind, record.key);
+        let rest = ShardAtRest { store: &self.store, shard: number };
+        let row = row::key::row(address.kind, &address.key);
+        let known = self.store.may_contain(number, &row);
+        let life = if known {
+            Life::wake(address, &self.kinds, &rest)?
+        } else {
+            Life::new(address, &self.kinds)?
+        };
+        // A replay may meet a row that is newer than the shard's count: at the entity's first
+        // record it is counted.
+        if life.is_unborn() || life.created() == record.position {
+            *entities.entry(record.kind.0).or_default() += 1;
+        }
+        if life.is_unborn() {
+            let address = life.address();
+            self.fresh.shard(number).born(address.kind, &address.key);
+        }
+        Ok(life)
+    }
+}
+
+impl<S> Place<S> {
+    /// Whether it is the place of the entity that this record is addressed to. Between turns only.
+    fn is(&self, record: &Record<'_>) -> bool {
+        let life = self.life.borrow();
+        let address = life.address();
+        address.kind == record.kind && address.key == record.key
+    }
+}
