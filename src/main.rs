@@ -3,6 +3,7 @@
 //! What is *not* here: anything else. Verbs are in `verbs`, their flags in `cli`, configuration in
 //! `config`.
 
+mod allocator;
 mod cli;
 mod config;
 mod feed;
@@ -13,12 +14,8 @@ mod verbs;
 use clap::Parser as _;
 use std::process::ExitCode;
 
-/// Memory is allocated on one thread and freed on another all the time; this allocator is made for
-/// that.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     match verbs::run(cli::Cli::parse()) {
         Ok(ended) => ended.into(),
         Err(error) => {

@@ -5,7 +5,9 @@
 //! fields never reordered. A changed shape is a new version byte and an explicit `V1 → V2` type
 //! (see `Entity::VERSION`). Golden bytes in the kinds' tests hold the stored formats still.
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::{self, DeserializeOwned, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
 
 /// The largest value that is ever decoded, in bytes: a head, a page or an event is far below it,
 /// damage may claim more.
@@ -35,11 +37,53 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 
 /// Reads a value that takes up all of `bytes`.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    let (value, read) = bincode::serde::decode_from_slice(bytes, config())
+    let mut rest = bytes;
+    let value = decode_next(&mut rest)?;
+    ended(rest)?;
+    Ok(value)
+}
+
+/// Reads the value that `rest` begins with, and takes it off.
+pub fn decode_next<T: DeserializeOwned>(rest: &mut &[u8]) -> Result<T, Error> {
+    let (value, read) = bincode::serde::decode_from_slice(rest, config())
         .map_err(|error| Error(error.to_string()))?;
-    if read == bytes.len() {
-        Ok(value)
-    } else {
-        Err(Error(format!("{} bytes left over", bytes.len() - read)))
+    *rest = &rest[read..];
+    Ok(value)
+}
+
+/// Nothing may be left.
+pub fn ended(rest: &[u8]) -> Result<(), Error> {
+    if rest.is_empty() { Ok(()) } else { Err(Error(format!("{} bytes left over", rest.len()))) }
+}
+
+/// Bytes that are a value encoded already: written and read whole, not one by one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed(pub Vec<u8>);
+
+impl Serialize for Packed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Packed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Whole;
+        impl Visitor<'_> for Whole {
+            type Value = Packed;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Packed, E> {
+                Ok(Packed(bytes.to_vec()))
+            }
+
+            fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Packed, E> {
+                Ok(Packed(bytes))
+            }
+        }
+        deserializer.deserialize_byte_buf(Whole)
     }
 }

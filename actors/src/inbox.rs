@@ -140,8 +140,7 @@ impl Entity for Inbox {
             Query::List(list) => Answer::List(list::list(self, &list, pages)),
             Query::Item(id) if id.page <= self.open_page => {
                 Answer::Item(pages.with(id.page, |page| {
-                    let item = page.items.get(usize::from(id.slot))?;
-                    Some(ItemView::new(id, item, self.epoch))
+                    Some(ItemView::new(id, page.get(id.slot)?, self.epoch))
                 }))
             }
             Query::Item(_) => Answer::Item(None),
@@ -170,12 +169,12 @@ impl Inbox {
             self.open_bytes = 0;
             self.open_items = 0;
         }
-        assert_eq!(page.items.len(), usize::from(self.open_items), "items of page {number}");
+        assert_eq!(page.len(), usize::from(self.open_items), "items of page {number}");
         self.open_bytes += item_bytes(&note.topic) as u16;
         self.open_items += 1;
         self.total += 1;
         self.unread += 1;
-        page.items.push(Item {
+        page.push(&Item {
             topic: note.topic,
             time: note.time,
             position: fx.position(),
@@ -187,9 +186,7 @@ impl Inbox {
     }
 
     fn mark(&mut self, page: &mut Page, id: ItemId, how: impl FnOnce(&mut Marks)) -> Outcome {
-        let Some(item) = page.items.get_mut(usize::from(id.slot)) else {
-            return no_such_item();
-        };
+        let Some(mut item) = page.get(id.slot) else { return no_such_item() };
         let before = Marks { read: item.is_read(self.epoch), archived: item.archived };
         let mut after = before;
         how(&mut after);
@@ -203,6 +200,7 @@ impl Inbox {
         item.read = after.read;
         item.archived = after.archived;
         item.epoch = self.epoch;
+        page.replace(id.slot, &item);
         Outcome::Applied
     }
 

@@ -222,6 +222,11 @@ pub(crate) async fn all_durable(engine: &Engine) {
     loop {
         let end = handle.durable_end();
         engine.applied(end).await;
+        if handle.durable_end() != end || handle.unwritten_bytes() > 0 {
+            // What was caused is on its way: one checkpoint behind all of it is enough.
+            tokio::time::sleep(LOOK).await;
+            continue;
+        }
         engine.checkpoint().await;
         if handle.durable_end() == end {
             return;

@@ -11,6 +11,7 @@
 //! durable stays, byte for byte.
 
 mod append;
+mod buffers;
 mod commit;
 mod error;
 mod floor;
@@ -37,6 +38,7 @@ use crate::disk::DiskFile;
 use crate::frame::header::Header;
 use crate::origin::Origins;
 use actors::{Position, Timestamp};
+use buffers::Buffers;
 use floor::Orphan;
 use ids::SegmentIds;
 use reader::Shared;
@@ -112,6 +114,7 @@ pub struct Journal {
     tail: Tail,
     /// What was appended and is not written, a part per segment.
     parts: Vec<Part>,
+    buffers: Buffers,
     unwritten_bytes: usize,
     next: Position,
     last_time: Timestamp,

@@ -4,16 +4,41 @@
 //! here, readers merge it over what is at rest.
 
 use actors::{Key, KindId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 /// Changes of one shard.
 #[derive(Debug, Default)]
 pub struct Changes {
     /// Entities that the store has no row of.
-    pub keys: BTreeSet<(KindId, Key)>,
+    pub keys: Born,
     /// Look-up words that came (true) or went: word, kind, key.
     pub tags: BTreeMap<(Key, KindId, Key), bool>,
+}
+
+/// Entities in the order they were born in, until somebody wants them in the order of their keys:
+/// many are born between two lists.
+#[derive(Debug, Default)]
+pub struct Born {
+    keys: Vec<(KindId, Key)>,
+    sorted: bool,
+}
+
+impl Born {
+    fn push(&mut self, kind: KindId, key: &Key) {
+        self.keys.push((kind, key.clone()));
+        self.sorted = false;
+    }
+
+    /// The keys of a kind, from `from` on, in order.
+    fn of<'a>(&'a mut self, kind: KindId, from: &Key) -> impl Iterator<Item = &'a Key> + use<'a> {
+        if !self.sorted {
+            self.keys.sort();
+            self.sorted = true;
+        }
+        let start = self.keys.partition_point(|(k, key)| (*k, key) < (kind, from));
+        self.keys[start..].iter().take_while(move |(k, _)| *k == kind).map(|(_, key)| key)
+    }
 }
 
 /// One shard's changes: those since the last hand-over to the store, and those handed over.
@@ -26,7 +51,7 @@ pub struct Fresh {
 impl Fresh {
     /// An entity was told something for the first time.
     pub fn born(&mut self, kind: KindId, key: &Key) {
-        self.current.keys.insert((kind, key.clone()));
+        self.current.keys.push(kind, key);
     }
 
     /// A look-up word came or went.
@@ -37,7 +62,7 @@ impl Fresh {
     /// Everything was handed over.
     pub fn handed_over(&mut self) {
         assert!(
-            self.in_flight.keys.is_empty() && self.in_flight.tags.is_empty(),
+            self.in_flight.keys.keys.is_empty() && self.in_flight.tags.is_empty(),
             "one hand-over of a shard at a time"
         );
         self.in_flight = std::mem::take(&mut self.current);
@@ -49,12 +74,8 @@ impl Fresh {
     }
 
     /// The keys of a kind that the store may not have, from `from` on.
-    pub fn keys<'a>(&'a self, kind: KindId, from: &'a Key) -> impl Iterator<Item = &'a Key> {
-        let start = (kind, from.clone());
-        let of = move |keys: &'a BTreeSet<(KindId, Key)>| {
-            keys.range(start.clone()..).take_while(move |(k, _)| *k == kind).map(|(_, key)| key)
-        };
-        of(&self.in_flight.keys).chain(of(&self.current.keys))
+    pub fn keys(&mut self, kind: KindId, from: &Key) -> impl Iterator<Item = &Key> {
+        self.in_flight.keys.of(kind, from).chain(self.current.keys.of(kind, from))
     }
 
     /// The entities of a kind whose look-up word came (true) or went, older changes first.

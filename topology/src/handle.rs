@@ -82,6 +82,11 @@ impl Handle {
     pub fn durable_end(&self) -> Position {
         self.inner.journal.durable()
     }
+
+    /// What was handed to the journal and is not durable yet, in bytes.
+    pub fn unwritten_bytes(&self) -> u64 {
+        self.inner.writer.gauge().unwritten_bytes.load(Ordering::Relaxed)
+    }
 }
 
 impl Inner {

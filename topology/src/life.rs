@@ -120,11 +120,19 @@ pub struct Life {
     trail: Trail,
     trail_pages: u32,
     newest_page: NewestPage,
+    /// What most lives don't have most of the time.
+    rare: Option<Box<Rare>>,
+}
+
+/// What a life has only now and then: apart from it, so that the many that have none of it are
+/// small.
+#[derive(Default)]
+struct Rare {
     /// The look-up words that the store has.
     stored_tags: Tags,
     /// Pending entries that began or ended since it was last handed to the store.
     changes: Vec<Change>,
-    answers: Option<Box<Answers>>,
+    answers: Option<Answers>,
     /// Those of its records since it was last handed over that were not folded: repeats, what came
     /// too late, and what was judged.
     unfolded: Vec<Position>,
@@ -132,11 +140,22 @@ pub struct Life {
     unsettled: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
+impl Rare {
+    /// Whether there is none of it: a life without look-up words, between two checkpoints.
+    fn is_none(&self) -> bool {
+        self.stored_tags.is_empty()
+            && self.changes.is_empty()
+            && self.answers.is_none()
+            && self.unfolded.is_empty()
+            && self.unsettled.is_empty()
+    }
+}
+
 /// The page that the row carries inline.
 enum NewestPage {
     None,
     /// As it came with the row: the mind has not needed it yet.
-    AtRest(u32, Vec<u8>),
+    AtRest(u32, Box<[u8]>),
     /// The mind has it.
     InMind(u32),
 }
@@ -195,7 +214,7 @@ impl Life {
         if let NewestPage::AtRest(newest, bytes) = &self.newest_page
             && *newest == number
         {
-            return Ok(Some(bytes.clone()));
+            return Ok(Some(bytes.to_vec()));
         }
         match self.mind.page_bytes(number) {
             Some(bytes) => Ok(Some(bytes)),
@@ -207,12 +226,21 @@ impl Life {
 
     /// What was handed over last has been written: from now on it is read from rest.
     pub fn settled(&mut self) {
-        self.unsettled = Vec::new();
+        let Some(rare) = &mut self.rare else { return };
+        rare.unsettled = Vec::new();
+        if rare.is_none() {
+            self.rare = None;
+        }
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
     }
 
     /// The stored bytes under a key of its own, with what is on its way to the store.
     pub fn at_rest(&self, rest: &dyn Rest, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        match self.unsettled.iter().rev().find(|(unsettled, _)| unsettled == key) {
+        let unsettled = self.rare.as_ref().map_or(&[][..], |rare| &rare.unsettled);
+        match unsettled.iter().rev().find(|(unsettled, _)| unsettled == key) {
             Some((_, bytes)) => Ok(Some(bytes.clone())),
             None if self.stored => rest.get(key),
             None => Ok(None),

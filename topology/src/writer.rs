@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
 /// What a commit takes in at most, so that the first of it does not wait long.
-const COMMIT_BYTES_MAX: usize = 16 << 20;
+const COMMIT_BYTES_MAX: usize = 4 << 20;
 
 /// An idle journal is sealed after this, so that its last frame is vouched for.
 const SEAL_AFTER: Duration = Duration::from_millis(200);

@@ -60,14 +60,14 @@ pub struct ItemView {
 }
 
 impl ItemView {
-    pub(super) fn new(id: ItemId, item: &Item, epoch: u32) -> Self {
+    pub(super) fn new(id: ItemId, item: Item, epoch: u32) -> Self {
         Self {
             id,
-            topic: item.topic.clone(),
             time: item.time,
             position: item.position,
             read: item.is_read(epoch),
             archived: item.archived,
+            topic: item.topic,
         }
     }
 }

@@ -92,7 +92,7 @@ pub(super) fn list(inbox: &Inbox, list: &List, pages: &mut Pages<'_, Page>) -> L
             return listed;
         }
         let is_full = pages.with(page, |stored| {
-            let items = &stored.items[..end.min(stored.items.len())];
+            let items: Vec<Item> = stored.items().take(end).collect();
             take(inbox.epoch, list, (page, items), &mut listed)
         });
         if is_full {
@@ -104,9 +104,9 @@ pub(super) fn list(inbox: &Inbox, list: &List, pages: &mut Pages<'_, Page>) -> L
 }
 
 /// Takes what is wanted from one page. True if there is at least one more than may be taken.
-fn take(epoch: u32, list: &List, (page, items): (u32, &[Item]), listed: &mut Listed) -> bool {
-    for (slot, item) in items.iter().enumerate().rev() {
-        if !list.wants(item, epoch) {
+fn take(epoch: u32, list: &List, (page, items): (u32, Vec<Item>), listed: &mut Listed) -> bool {
+    for (slot, item) in items.into_iter().enumerate().rev() {
+        if !list.wants(&item, epoch) {
             continue;
         }
         if listed.items.len() == list.limit {

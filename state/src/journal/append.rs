@@ -182,7 +182,7 @@ impl Journal {
         let closes = before.map(|before| (before, std::mem::take(&mut self.ids)));
         self.tail.offset = 0;
         self.tail.capacity = self.spares.segment_bytes();
-        let (bytes, frames) = (Vec::new(), Vec::new());
+        let (bytes, frames) = (self.buffers.take(), Vec::new());
         let spare = Some(spare);
         self.parts.push(Part { segment, spare, closes, offset: 0, bytes, frames });
         Ok(())
@@ -193,7 +193,7 @@ impl Journal {
         if self.parts.is_empty() {
             let segment = self.tail.segment.clone().expect("room was made");
             let offset = self.tail.offset;
-            let (bytes, frames) = (Vec::new(), Vec::new());
+            let (bytes, frames) = (self.buffers.take(), Vec::new());
             self.parts.push(Part { segment, spare: None, closes: None, offset, bytes, frames });
         }
         self.parts.last_mut().expect("there is one now")

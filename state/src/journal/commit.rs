@@ -5,10 +5,11 @@
 //! nobody knows what is on the disk, and only opening it anew finds out.
 
 use super::reader::{Shared, lock};
-use super::segment::Place;
+use super::segment::{Place, Segment};
 use super::{Error, Journal, Part};
 use crate::disk::DiskFile;
 use crate::frame::Frame;
+use crate::frame::header::Header;
 use crate::origin;
 use actors::Position;
 use bytes::Bytes;
@@ -46,7 +47,9 @@ impl Journal {
         file.write_all_at(&part.bytes, part.offset)?;
         file.sync_data()?;
         self.tail.file = Some(file);
-        self.shared.publish(part);
+        let Part { segment, offset, bytes, frames, .. } = part;
+        let bytes = self.buffers.lend(bytes);
+        self.shared.publish(&segment, offset, &bytes, frames);
         Ok(())
     }
 
@@ -90,10 +93,14 @@ impl Shared {
     }
 
     /// Shows a part that is durable to readers.
-    fn publish(&self, part: Part) {
-        let Part { segment, frames: headers, bytes, mut offset, .. } = part;
+    fn publish(
+        &self,
+        segment: &Arc<Segment>,
+        mut offset: u64,
+        bytes: &Bytes,
+        headers: Vec<Header>,
+    ) {
         lock(&self.segments).entry(segment.base).or_insert_with(|| segment.clone());
-        let bytes = Bytes::from(bytes);
         let mut start = 0;
         let mut end = self.durable();
         let mut frames = Vec::with_capacity(headers.len());

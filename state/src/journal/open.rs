@@ -7,6 +7,7 @@
 //! 4. what nobody vouches for is written again and synced;
 //! 5. the window of ids, from the `.ids` files and the frames scanned.
 
+use super::buffers::Buffers;
 use super::commit::ORIGIN_FILES;
 use super::floor::{Gathered, Orphan};
 use super::ids::SegmentIds;
@@ -95,6 +96,7 @@ impl Journal {
             orphans,
             ids: scan.ids.pop().unwrap_or_default(),
             parts: Vec::new(),
+            buffers: Buffers::default(),
             unwritten_bytes: 0,
             next: scan.end.position,
             last_time: scan.last_time(),

@@ -60,7 +60,7 @@ impl Inner {
         };
         let mut removed = 0;
         {
-            let fresh = self.fresh.shard(shard);
+            let mut fresh = self.fresh.shard(shard);
             if let Some(word) = &listing.tag {
                 let tags = fresh.tags(word, kind, &from).filter(|(name, _)| matches(name));
                 found.extend(tags.map(|(name, there)| (name.clone(), there)));

@@ -37,7 +37,7 @@ impl Life {
             Err(poison) => {
                 self.restore(around.kinds, around.rest, again)?;
                 self.judge(record, poison, around);
-                self.unfolded.push(record.position);
+                self.rare().unfolded.push(record.position);
                 Done::Poison
             }
         };
@@ -67,14 +67,14 @@ impl Life {
 
     /// What came of a record that is not to be folded, now or when the mind has to be restored.
     fn unfolded(&mut self, record: &Record<'_>, done: Done) -> Done {
-        self.unfolded.push(record.position);
+        self.rare().unfolded.push(record.position);
         done
     }
 
     /// Ends a timer or a delivery. False if it had ended before.
     fn end_pending(&mut self, id: EffectId, around: &mut Around<'_>) -> bool {
         let Some(entry) = around.pending.end(id) else { return false };
-        self.changes.push(Change { id, due: entry.due });
+        self.rare().changes.push(Change { id, due: entry.due });
         true
     }
 
@@ -128,16 +128,17 @@ impl Life {
     }
 
     fn answers(&mut self, around: &Around<'_>) -> Result<&mut Answers, Error> {
-        if self.answers.is_none() {
+        let is_known = self.rare.as_ref().is_some_and(|rare| rare.answers.is_some());
+        if !is_known {
             let (kind, name) = (self.address.kind, &self.address.key);
             let answers = if self.stored {
                 Answers::load(|number| around.rest.get(&key::answers(kind, name, number)))?
             } else {
                 Answers::default()
             };
-            self.answers = Some(Box::new(answers));
+            self.rare().answers = Some(answers);
         }
-        Ok(self.answers.as_mut().expect("just loaded"))
+        Ok(self.rare().answers.as_mut().expect("just loaded"))
     }
 
     fn fold(
@@ -189,7 +190,7 @@ impl Life {
                 }
             };
             around.pending.add(id, Entry { due, address: self.address.clone(), what });
-            self.changes.push(Change { id, due });
+            self.rare().changes.push(Change { id, due });
         }
     }
 

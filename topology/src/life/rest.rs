@@ -1,11 +1,11 @@
 //! Between memory and rest: waking a life from its row, handing it over whole, and restoring a mind
 //! that was spoilt.
 
-use super::{Error, Life, NewestPage, Rest};
+use super::{Error, Life, NewestPage, Rare, Rest};
 use crate::kinds::Kinds;
 use crate::pending::{Pending, stored_key, stored_value};
 use crate::record;
-use actors::{Address, Effects, Mind, Position, Stop, Tags, Timestamp};
+use actors::{Address, Effects, Mind, Position, Stop, Timestamp};
 use state::row::{Row, Trail, key};
 
 use state::store::Write;
@@ -48,11 +48,7 @@ impl Life {
             trail: Trail::default(),
             trail_pages: 0,
             newest_page: NewestPage::None,
-            stored_tags: Tags::new(),
-            changes: Vec::new(),
-            answers: None,
-            unfolded: Vec::new(),
-            unsettled: Vec::new(),
+            rare: None,
             address,
         })
     }
@@ -69,14 +65,13 @@ impl Life {
             trail: Trail::decode(row.trail)?,
             trail_pages: row.trail_pages,
             newest_page: match row.page {
-                Some((number, bytes)) => NewestPage::AtRest(number, bytes.to_vec()),
+                Some((number, bytes)) => NewestPage::AtRest(number, bytes.into()),
                 None => NewestPage::None,
             },
-            stored_tags: mind.tags(),
-            changes: Vec::new(),
-            answers: None,
-            unfolded: Vec::new(),
-            unsettled: Vec::new(),
+            rare: match mind.tags() {
+                none if none.is_empty() => None,
+                stored_tags => Some(Box::new(Rare { stored_tags, ..Rare::default() })),
+            },
             mind,
             address,
         })
@@ -91,21 +86,22 @@ impl Life {
         self.save_trail(&mut writes);
         let pages = writes.iter();
         let unsettled = pages.filter_map(|(key, value)| Some((key.clone(), value.clone()?)));
-        self.unsettled.extend(unsettled);
+        self.rare().unsettled.extend(unsettled);
         self.save_changes(pending, &mut writes);
         self.save_tags(&mut writes);
         let (kind, name) = (self.address.kind, &self.address.key);
-        if let Some(answers) = &mut self.answers {
+        if let Some(answers) = self.rare.as_mut().and_then(|rare| rare.answers.as_mut()) {
             for (number, bytes) in answers.take_changed() {
                 writes.push((key::answers(kind, name, number), Some(bytes)));
             }
         }
         let row = self.row();
-        self.unsettled.push((writes[0].0.clone(), row.clone()));
+        let rare = self.rare();
+        rare.unsettled.push((writes[0].0.clone(), row.clone()));
+        rare.unfolded = Vec::new();
         writes[0].1 = Some(row);
         self.dirty = false;
         self.stored = true;
-        self.unfolded.clear();
         Write { entries: writes }
     }
 
@@ -122,7 +118,7 @@ impl Life {
         self.mind.head(&mut head);
         let page = match &self.newest_page {
             NewestPage::None => None,
-            NewestPage::AtRest(number, bytes) => Some((*number, bytes.clone())),
+            NewestPage::AtRest(number, bytes) => Some((*number, bytes.to_vec())),
             NewestPage::InMind(number) => {
                 let bytes = self.mind.page_bytes(*number);
                 Some((*number, bytes.expect("a mind keeps its newest page")))
@@ -152,7 +148,7 @@ impl Life {
         let Some(newest) = changed.last().map(|(number, _)| *number).max(until_now) else { return };
         if let Some(old) = until_now.filter(|old| *old < newest) {
             let bytes = match std::mem::replace(&mut self.newest_page, NewestPage::InMind(newest)) {
-                NewestPage::AtRest(_, bytes) => Some(bytes),
+                NewestPage::AtRest(_, bytes) => Some(bytes.into_vec()),
                 NewestPage::None | NewestPage::InMind(_) => self.mind.page_bytes(old),
             };
             if !changed.iter().any(|(number, _)| *number == old) {
@@ -170,7 +166,7 @@ impl Life {
     }
 
     fn save_changes(&mut self, pending: &Pending, writes: &mut Writes) {
-        for change in std::mem::take(&mut self.changes) {
+        for change in std::mem::take(&mut self.rare().changes) {
             let stored = stored_key(change.id, change.due, &self.address);
             let value = pending.get(change.id).map(|entry| stored_value(&entry.what));
             writes.push((stored, value));
@@ -179,14 +175,15 @@ impl Life {
 
     fn save_tags(&mut self, writes: &mut Writes) {
         let tags = self.mind.tags();
+        let stored = std::mem::take(&mut self.rare().stored_tags);
         let (kind, name) = (self.address.kind, &self.address.key);
-        for gone in self.stored_tags.iter().filter(|tag| !tags.contains(tag)) {
+        for gone in stored.iter().filter(|tag| !tags.contains(tag)) {
             writes.push((key::tag(gone, kind, name), None));
         }
-        for come in tags.iter().filter(|tag| !self.stored_tags.contains(tag)) {
+        for come in tags.iter().filter(|tag| !stored.contains(tag)) {
             writes.push((key::tag(come, kind, name), Some(Vec::new())));
         }
-        self.stored_tags = tags;
+        self.rare().stored_tags = tags;
     }
 
     /// Restores the mind after a record has spoilt it: the row as it was handed over last, and the
@@ -205,13 +202,16 @@ impl Life {
             Some(row) => Self::from_row(self.address.clone(), kinds, row)?,
             None => Self::new(self.address.clone(), kinds)?,
         };
-        past.unsettled = std::mem::take(&mut self.unsettled);
-        let mut fx = Effects::new(Timestamp(0), 0);
+        let unfolded = self.rare.as_ref().map_or(&[][..], |rare| &rare.unfolded);
         let since = self.trail.iter().filter(|position| *position >= from);
-        for position in since.filter(|position| !self.unfolded.contains(position)) {
+        let folded: Vec<_> = since.filter(|position| !unfolded.contains(position)).collect();
+        // What is on its way to the store is on its way for both.
+        past.rare = self.rare.take();
+        let mut fx = Effects::new(Timestamp(0), 0);
+        for position in folded {
             past.fold_again(&again(position)?, rest, &mut fx)?;
         }
-        self.unsettled = past.unsettled;
+        self.rare = past.rare;
         self.mind = past.mind;
         self.newest_page = past.newest_page;
         Ok(())
