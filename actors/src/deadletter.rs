@@ -7,8 +7,8 @@
 
 use crate::effects::Effects;
 use crate::entity::{Entity, Outcome, Tags, Tell};
-use crate::pages::Pages;
 use crate::event::{DomainEvent, Unfit};
+use crate::pages::Pages;
 use crate::words::{Key, Position, Timestamp};
 use serde::{Deserialize, Serialize};
 

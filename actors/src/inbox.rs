@@ -21,8 +21,8 @@ pub use page::Page;
 
 use crate::effects::Effects;
 use crate::entity::{Entity, Outcome, Tell};
-use crate::pages::Pages;
 use crate::event::{DomainEvent, Unfit};
+use crate::pages::Pages;
 use page::{ITEM_BYTES_MAX, Item, PAGE_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 
@@ -138,11 +138,9 @@ impl Entity for Inbox {
     fn ask(&self, _key: &str, query: Query, pages: &mut Pages<'_, Page>) -> Answer {
         match query {
             Query::List(list) => Answer::List(list::list(self, &list, pages)),
-            Query::Item(id) if id.page <= self.open_page => {
-                Answer::Item(pages.with(id.page, |page| {
-                    Some(ItemView::new(id, page.get(id.slot)?, self.epoch))
-                }))
-            }
+            Query::Item(id) if id.page <= self.open_page => Answer::Item(
+                pages.with(id.page, |page| Some(ItemView::new(id, page.get(id.slot)?, self.epoch))),
+            ),
             Query::Item(_) => Answer::Item(None),
         }
     }

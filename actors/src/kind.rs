@@ -4,8 +4,8 @@
 use crate::codec;
 use crate::effects::{Answer, Delivery, Effects};
 use crate::entity::{Entity, Outcome, Tags, Tell};
-use crate::pages::{LivePages, Pages, Touched};
 use crate::event::{DomainEvent, Unfit};
+use crate::pages::{LivePages, Pages, Touched};
 use crate::words::KindId;
 use std::any::Any;
 

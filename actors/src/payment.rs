@@ -34,8 +34,8 @@ pub use view::View;
 
 use crate::effects::{Answer, Delivery, Effects};
 use crate::entity::{Entity, Outcome, Tags, Tell};
-use crate::pages::Pages;
 use crate::event::{DomainEvent, Unfit};
+use crate::pages::Pages;
 use crate::words::{Key, Timestamp};
 use facts::Facts;
 use gateway::Reason;

@@ -7,9 +7,9 @@
 use crate::codec;
 use crate::effects::Effects;
 use crate::entity::{Entity, Outcome, Tell};
-use crate::pages::{LivePages, Pages};
 use crate::event::{DomainEvent, Unfit};
 use crate::kind::Listener;
+use crate::pages::{LivePages, Pages};
 use crate::words::{KindId, Timestamp};
 use std::collections::BTreeMap;
 

@@ -88,7 +88,12 @@ impl Address {
 /// The hash that decides an address's shard. It is part of the data directory's format: never
 /// change it.
 pub fn address_hash(kind: KindId, key: &str) -> u64 {
-    xxhash_rust::xxh3::xxh3_64_with_seed(key.as_bytes(), u64::from(kind.0))
+    key_hash(kind, key.as_bytes())
+}
+
+/// [`address_hash`] of a key whose bytes were not looked into.
+pub fn key_hash(kind: KindId, key: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64_with_seed(key, u64::from(kind.0))
 }
 
 /// Says what is wrong with an id, or nothing.

@@ -6,6 +6,7 @@
 //! rule: a write is durable after [`DiskFile::sync_data`] of its file, a name after
 //! [`Disk::sync_dir`] of its directory, and nothing is before.
 
+mod direct;
 mod faulty;
 mod read_only;
 
@@ -24,6 +25,11 @@ pub trait Disk: Send + Sync {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// An existing file, for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+    /// An existing file, to be written on and on and hardly read. A write may turn what is behind
+    /// it into zeros, up to 4 KiB.
+    fn open_appending(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(path)
+    }
     /// The names of the files in a directory, sorted. Directories are left out.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Makes a directory and those above it, durably. Existing ones are fine.
@@ -110,6 +116,10 @@ impl Disk for RealDisk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         Ok(Arc::new(RealFile(file)))
+    }
+
+    fn open_appending(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        direct::open(path)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {

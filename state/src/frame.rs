@@ -222,6 +222,14 @@ impl Frame {
         self.view().record_at(start, self.base() + index as u64).0
     }
 
+    /// The kind and the key of the entity that its nth record is addressed to.
+    ///
+    /// # Panics
+    /// It has fewer.
+    pub fn addressee(&self, index: usize) -> (KindId, &[u8]) {
+        self.view().addressee(self.index()[index].start as usize)
+    }
+
     /// Whom each of its records concerns, in order. Made once for all its readers: each of several
     /// workers has to find its own among them.
     pub fn index(&self) -> &[Indexed] {

@@ -7,7 +7,8 @@
 
 use super::header::{Fault, HEADER_BYTES, Header, u16_at, u32_at, u64_at};
 use super::{Mark, RecordHead, WayKind};
-use actors::{KindId, Position, Timestamp, address_hash};
+use actors::words::key_hash;
+use actors::{KindId, Position, Timestamp};
 use std::ops::Range;
 
 pub(crate) const RECORD_HEAD_BYTES: usize = 9;
@@ -149,13 +150,21 @@ impl<'a> View<'a> {
     /// Where each record begins, and whom it concerns.
     pub(crate) fn index(&self) -> Box<[Indexed]> {
         let mut at = self.table_end();
-        let index = (self.header.base..self.header.end()).map(|position| {
-            let (record, next) = self.record_at(at, position);
-            let addressed = !record.key.is_empty();
-            let hash = if addressed { address_hash(record.kind, record.key) } else { 0 };
-            Indexed { hash, start: std::mem::replace(&mut at, next) as u32, addressed }
+        let index = (0..self.header.records).map(|_| {
+            let (kind, key) = self.addressee(at);
+            let payload_bytes = u32_at(self.bytes, at + 5) as usize;
+            let next = at + RECORD_HEAD_BYTES + key.len() + payload_bytes;
+            let start = std::mem::replace(&mut at, next) as u32;
+            let addressed = !key.is_empty();
+            Indexed { hash: if addressed { key_hash(kind, key) } else { 0 }, start, addressed }
         });
         index.collect()
+    }
+
+    /// The kind and the key of the record that begins at byte `at`.
+    pub(crate) fn addressee(&self, at: usize) -> (KindId, &'a [u8]) {
+        let (head, rest) = self.bytes[at..].split_at(RECORD_HEAD_BYTES);
+        (KindId(head[1]), &rest[..usize::from(u16_at(head, 3))])
     }
 
     /// The record that begins at byte `at`, and where the next one does.

@@ -61,7 +61,7 @@ impl Journal {
         };
         disk.rename(spare, &part.segment.path)?;
         disk.sync_dir(dir)?;
-        disk.open(&part.segment.path)
+        disk.open_appending(&part.segment.path)
     }
 
     /// Commits, and saves the origin table. Returns its cut: a start folds the journal from there.

@@ -193,6 +193,7 @@ fn open_tail(
         lengthened.map_err(Error::io("lengthen", &segment.path))?;
         capacity = segment_bytes;
     }
+    let file = shared.disk.open_appending(&segment.path).map_err(failed)?;
     let segment = Some(segment.clone());
     Ok(Tail { segment, file: Some(file), offset: end.offset, capacity })
 }

@@ -144,7 +144,8 @@ impl Spares {
     }
 
     fn fill(&self, path: &Path) -> io::Result<()> {
-        let file = self.0.disk.create(path)?;
+        self.0.disk.create(path)?;
+        let file = self.0.disk.open_appending(path)?;
         let zeros = vec![0; FILL_BYTES.min(self.0.segment_bytes as usize)];
         let mut offset = 0;
         while offset < self.0.segment_bytes {

@@ -9,7 +9,7 @@
 
 use super::{Floor, Item, NONE, Place, Shard, ShardAtRest, Slot, Turn, shard_of};
 use crate::life::{Error, Life};
-use actors::Address;
+use actors::{Address, KindId};
 use hashbrown::hash_table::Entry;
 use state::frame::{Frame, Record};
 use state::row;
@@ -44,11 +44,10 @@ impl<S> Floor<S> {
             self.look_up(&batch.items[from..to], &mut found);
             for (item, found) in (from..to).zip(found.drain(..)) {
                 let Item { hash, frame, record, .. } = batch.items[item];
-                let record = frames[frame as usize].record(record as usize);
-                let found = found.filter(|place| place.is(&record));
-                let place = match found {
+                let (frame, record) = (&frames[frame as usize], record as usize);
+                let place = match found.filter(|place| place.is(frame.addressee(record))) {
                     Some(place) => place,
-                    None => self.place(hash, &record, &mut seat)?,
+                    None => self.place(hash, &frame.record(record), &mut seat)?,
                 };
                 self.queue(place, item as u32, &mut batch.items, &mut turns);
             }
@@ -88,13 +87,7 @@ impl<S> Floor<S> {
     }
 
     /// Puts a record behind the others of its life, or gives the life a turn.
-    fn queue(
-        &self,
-        place: Rc<Place<S>>,
-        item: u32,
-        items: &mut [Item],
-        turns: &mut Vec<Turn<S>>,
-    ) {
+    fn queue(&self, place: Rc<Place<S>>, item: u32, items: &mut [Item], turns: &mut Vec<Turn<S>>) {
         let batch = self.batch_number.get();
         let last = place.last_item.replace(item);
         if place.last_batch.replace(batch) == batch && last != NONE {
@@ -115,7 +108,9 @@ impl<S> Floor<S> {
         let mut shards = self.shards.borrow_mut();
         let shard = shards.get_mut(number).expect("picked because it is on this floor");
         let Shard { lives, entities, .. } = shard;
-        let same = |slot: &Slot<S>| slot.hash == hash && slot.place.is(record);
+        let same = |slot: &Slot<S>| {
+            slot.hash == hash && slot.place.is((record.kind, record.key.as_bytes()))
+        };
         let vacant = match lives.entry(hash, same, |slot| slot.hash) {
             Entry::Occupied(found) => return Ok(found.get().place.clone()),
             Entry::Vacant(vacant) => vacant,
@@ -163,10 +158,10 @@ impl<S> Floor<S> {
 }
 
 impl<S> Place<S> {
-    /// Whether it is the place of the entity that this record is addressed to. Between turns only.
-    fn is(&self, record: &Record<'_>) -> bool {
+    /// Whether it is the place of this entity. Between turns only.
+    fn is(&self, (kind, key): (KindId, &[u8])) -> bool {
         let life = self.life.borrow();
         let address = life.address();
-        address.kind == record.kind && address.key == record.key
+        address.kind == kind && address.key.as_bytes() == key
     }
 }

@@ -4,8 +4,8 @@
 use super::super::gateway::Reason;
 use super::*;
 use crate::codec::encode;
-use crate::pages::{LivePages, Pages};
 use crate::event::{Data, EventType};
+use crate::pages::{LivePages, Pages};
 use expect_test::expect;
 
 /// In lines of 40 bytes.
