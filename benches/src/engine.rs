@@ -27,7 +27,7 @@ const CHECKPOINTS_MIN: u64 = 3;
 
 /// A byte of events makes about so many hundredths of a byte of journal: the event itself, the
 /// records it causes, and what those publish and send.
-const JOURNAL_PER_EVENT_BYTE_PERCENT: u64 = 210;
+const JOURNAL_PER_EVENT_BYTE_PERCENT: u64 = 200;
 
 /// How often we look whether the consumers have ended.
 const LOOK: Duration = Duration::from_millis(2);
@@ -128,8 +128,7 @@ async fn drive(plan: &Plan, files: &Files, data: &Path) -> Result<Ran, Error> {
     let journal_bytes = files.bytes / 100 * JOURNAL_PER_EVENT_BYTE_PERCENT;
     let options = Options {
         workers: plan.workers,
-        // The last round comes at the end, and the one before it well before the end.
-        checkpoint_journal_bytes: (2 * journal_bytes / (2 * CHECKPOINTS_MIN - 1)).max(1),
+        checkpoint_journal_bytes: (journal_bytes / CHECKPOINTS_MIN).max(1),
         ..Options::new(data)
     };
     let started = Engine::start(KINDS, options, Arc::new(RealDisk), |_, _, _| Ok(<_>::default()));

@@ -5,7 +5,7 @@
 use crate::Error;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// A way to start this binary again.
 #[derive(Clone, Debug)]
@@ -21,6 +21,16 @@ impl Helper {
     pub fn ourselves() -> Result<Self, Error> {
         let binary = std::env::current_exe().map_err(|error| Error::Helper(error.to_string()))?;
         Ok(Self { binary })
+    }
+
+    /// Starts it with these arguments; its output can be read.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start(&self, arguments: &[String]) -> Result<Child, Error> {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.spawn().map_err(|error| Error::Helper(error.to_string()))
     }
 
     /// Runs it with these arguments to its end, and reads the figures it prints.

@@ -23,6 +23,7 @@ pub mod payments;
 pub mod reads;
 pub mod report;
 pub mod residents;
+pub mod restart;
 pub mod scratch;
 mod served;
 mod tells;

@@ -16,6 +16,11 @@ pub(crate) enum Bench {
     Payments(Common),
     /// Reads of inboxes over HTTP, beside a route that answers the same bytes
     Reads(Common),
+    /// How long a killed process takes to answer again, and to be ready
+    Restart(Restart),
+    /// Takes events in and waits to be killed
+    #[command(hide = true)]
+    Fill(Restart),
     /// Asks a server, from a process of its own
     #[command(hide = true)]
     Client(Client),
@@ -59,6 +64,20 @@ pub(crate) struct Engine {
     /// Leaves out what a live inbox takes, which is measured in another process
     #[arg(long)]
     pub(crate) no_residents: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restart {
+    /// How many events
+    #[arg(long, value_name = "N", default_value_t = 2_000_000,
+          value_parser = clap::value_parser!(u64).range(1_000..))]
+    pub(crate) events: u64,
+    /// How many people they are about
+    #[arg(long, value_name = "N", default_value_t = 600_000,
+          value_parser = clap::value_parser!(u64).range(64..))]
+    pub(crate) users: u64,
     #[command(flatten)]
     pub(crate) common: Common,
 }

@@ -4,9 +4,9 @@
 //! process for, and print their figures for it.
 
 use super::{Ended, Error};
-use crate::cli::bench::{Bench, Client, Common, Engine, Load};
+use crate::cli::bench::{Bench, Client, Common, Engine, Load, Restart};
 use benches::helper::Helper;
-use benches::{client, engine, payments, reads, report, residents};
+use benches::{client, engine, payments, reads, report, residents, restart};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::io::Write as _;
@@ -23,6 +23,16 @@ pub(super) fn run(which: &Bench) -> Result<Ended, Error> {
             let helper = Helper::ourselves()?;
             let figures = repeat(common, || reads::run(common.data.as_deref(), &helper))?;
             show(common, "reads of inboxes beside a bare route", &figures)
+        }
+        Bench::Restart(arguments) => {
+            let (plan, helper) = (restart_plan(arguments), Helper::ourselves()?);
+            let figures = repeat(&arguments.common, || restart::run(&plan, &helper))?;
+            show(&arguments.common, "starting again after a kill -9", &figures)
+        }
+        Bench::Fill(arguments) => {
+            let said = |filled| print(&filled).map(drop).map_err(|error| lost(&error));
+            restart::fill(&restart_plan(arguments), said)?;
+            Ok(Ended::Done)
         }
         Bench::Client(arguments) => print(&client::run(&client_plan(arguments))?),
         Bench::Residents(common) => print(&residents::run(common.data.as_deref())?),
@@ -43,6 +53,15 @@ fn run_engine(arguments: &Engine) -> Result<Ended, Error> {
     let once = || Ok(engine::Figures { resident_bytes, ..engine::run(&plan)? });
     let figures = repeat(common, once)?;
     show(common, &report::engine_title(&plan, common.runs as usize), &figures)
+}
+
+fn restart_plan(arguments: &Restart) -> restart::Plan {
+    let Restart { events, users, common } = arguments;
+    restart::Plan { events: *events, users: *users, data: common.data.clone() }
+}
+
+fn lost(error: &Error) -> benches::Error {
+    benches::Error::Helper(error.to_string())
 }
 
 fn cores() -> usize {

@@ -1,8 +1,8 @@
 //! One diligence per user: how many lessons they have completed, and when they did the last one.
 
-use actors::entity::{Entity, Outcome, Pages, Tell};
+use actors::entity::{Entity, Outcome, Tell};
 use actors::event::{DomainEvent, EventType, Unfit};
-use actors::{Effects, Timestamp};
+use actors::{Effects, Pages, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What one entity remembers: its head.
