@@ -67,3 +67,13 @@ async fn what_goes_in_comes_out_and_is_there_after_a_stop_and_after_a_crash() {
     assert_eq!(total(&engine, "u-7", taken.position).await, 20);
     engine.drain().await.expect("stops");
 }
+
+/// Workers begin on threads of their own: whoever stops an engine at once is faster than they are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_can_be_stopped_before_its_workers_have_begun() {
+    let data = tempfile::tempdir().expect("a directory");
+    for _ in 0..10 {
+        let engine = start(data.path()).await;
+        engine.drain().await.expect("stops");
+    }
+}

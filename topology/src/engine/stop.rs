@@ -24,6 +24,7 @@ impl Engine {
     pub async fn drain(&self) -> Result<(), String> {
         let inner = &self.handle.inner;
         inner.stopping.store(true, Ordering::Release);
+        self.begun().await?;
         let consumers: Vec<_> =
             self.consumers.lock().expect("nobody panics while copying").drain(..).collect();
         for (_, consumer) in &consumers {
@@ -54,11 +55,13 @@ impl Engine {
             self.ended(crate::kafka::sink::NAME).await?;
         }
         tracing::debug!("draining: workers, store, journal");
-        for link in &inner.workers {
-            link.send(Control::Drain);
-        }
-        for index in 0..inner.workers.len() {
-            self.ended(&format!("worker-{index}")).await?;
+        for (index, link) in inner.workers.iter().enumerate() {
+            let name = format!("worker-{index}");
+            // One that has not begun yet hears nothing: it is told until it has ended.
+            while !self.has_ended(&name)? {
+                link.send(Control::Drain);
+                tokio::time::sleep(LOOK).await;
+            }
         }
         self.keeper.stop();
         self.ended("store").await?;
@@ -86,16 +89,35 @@ impl Engine {
         }
     }
 
-    async fn ended(&self, name: &str) -> Result<(), String> {
+    /// The tree starts its parts one by one: what has not begun yet must not be taken for ended.
+    async fn begun(&self) -> Result<(), String> {
+        let workers = (0..self.handle.inner.workers.len()).map(|index| format!("worker-{index}"));
+        let parts: Vec<_> =
+            ["journal", "store"].map(str::to_owned).into_iter().chain(workers).collect();
         loop {
             self.alive()?;
             let children = self.tree.children();
-            let state = children.iter().find(|(child, _)| child == name).map(|(_, s)| s.state);
-            match state {
-                None | Some("stopped") => return Ok(()),
-                Some("failed") => return Err(format!("{name} failed while stopping")),
-                Some(_) => tokio::time::sleep(LOOK).await,
+            if parts.iter().all(|part| children.iter().any(|(child, _)| child == part)) {
+                return Ok(());
             }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn ended(&self, name: &str) -> Result<(), String> {
+        while !self.has_ended(name)? {
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    fn has_ended(&self, name: &str) -> Result<bool, String> {
+        self.alive()?;
+        let children = self.tree.children();
+        match children.iter().find(|(child, _)| child == name).map(|(_, s)| s.state) {
+            None | Some("stopped") => Ok(true),
+            Some("failed") => Err(format!("{name} failed while stopping")),
+            Some(_) => Ok(false),
         }
     }
 

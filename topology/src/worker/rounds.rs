@@ -117,10 +117,9 @@ impl Rounds {
         self.queue.is_empty()
     }
 
-    /// Checkpoint everything once more, then end.
+    /// Checkpoint everything once more, then end. Saying so again changes nothing.
     pub(super) fn drain(&mut self) {
         self.draining = true;
-        self.drained = false;
     }
 
     pub(super) fn is_drained(&self) -> bool {
