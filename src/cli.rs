@@ -72,6 +72,12 @@ pub(crate) struct Serve {
     /// How fast the campus lives [default: 200]
     #[arg(long, value_name = "EVENTS_PER_SECOND")]
     pub(crate) demo_rate: Option<String>,
+    /// Reads domain events from Kafka: HOST:PORT, separated by commas
+    #[arg(long, value_name = "BROKERS", requires = "topic")]
+    pub(crate) kafka: Option<String>,
+    /// From these topics
+    #[arg(long, value_name = "TOPIC", requires = "kafka", value_delimiter = ',')]
+    pub(crate) topic: Vec<String>,
     /// Prints the whole effective configuration, with each key's meaning and default, and ends
     #[arg(long)]
     pub(crate) print_config: bool,
@@ -89,6 +95,9 @@ impl Serve {
         let allow = self.allow_unauthenticated.then_some("true");
         push("allow_unauthenticated", allow, "--allow-unauthenticated");
         push("demo.enabled", self.demo.then_some("true"), "--demo");
+        push("kafka.brokers", self.kafka.as_deref(), "--kafka");
+        let topics = (!self.topic.is_empty()).then(|| self.topic.join(","));
+        push("kafka.topics", topics.as_deref(), "--topic");
         push("demo.events_per_second", self.demo_rate.as_deref(), "--demo-rate");
         flags
     }

@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use topology::kafka::{Decision, Policy};
 
 /// The file that is read when none is named, if it is there.
 const FILE: &str = "bellwether.toml";
@@ -93,6 +94,12 @@ pub(crate) struct Demo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Kafka {
     pub(crate) brokers: String,
+    pub(crate) group: String,
+    /// Empty: nothing is read.
+    pub(crate) topics: Vec<String>,
+    pub(crate) start: topology::kafka::Start,
+    pub(crate) on_gap: topology::kafka::Policy,
+    pub(crate) on_recreated: topology::kafka::Policy,
     pub(crate) client: BTreeMap<String, String>,
     /// Empty: published events go to no topic.
     pub(crate) sink_topic: String,
@@ -175,6 +182,14 @@ impl Read<'_> {
         let brokers = self.text("kafka.brokers");
         (!brokers.is_empty()).then(|| Kafka {
             brokers: brokers.to_owned(),
+            group: self.text("kafka.group").to_owned(),
+            topics: self.list("kafka.topics"),
+            start: match self.text("kafka.start") {
+                "latest" => topology::kafka::Start::Latest,
+                _ => topology::kafka::Start::Earliest,
+            },
+            on_gap: self.policy("kafka.on_gap", Decision::Continue),
+            on_recreated: self.policy("kafka.on_recreated", Decision::Restart),
             client: self.table("kafka.client"),
             sink_topic: self.text("kafka.sink_topic").to_owned(),
             routes: self.table("kafka.routes"),
@@ -221,6 +236,10 @@ impl Read<'_> {
                  and what they cause";
             return Err(self.combination(["journal.segment_bytes", "http.batch_bytes_max"], why));
         }
+        if !self.list("kafka.topics").is_empty() && self.text("kafka.brokers").is_empty() {
+            let why = "the topics are nowhere without brokers";
+            return Err(self.combination(["kafka.topics", "kafka.brokers"], why));
+        }
         if config.engine.in_flight_bytes_max < batch_bytes_max {
             let why = "the largest batch could never come in";
             return Err(
@@ -233,7 +252,9 @@ impl Read<'_> {
     /// Refuses properties of librdkafka that the process sets itself.
     fn check_client(&self, kafka: &Kafka) -> Result<(), Fault> {
         for property in kafka.client.keys() {
-            if let Some(why) = topology::kafka::sink::owned(property) {
+            if let Some(why) =
+                topology::kafka::sink::owned(property).or_else(|| topology::kafka::owned(property))
+            {
                 return Err(Fault::Value {
                     place: self.0.get("kafka.client").1.clone(),
                     key: "kafka.client",
@@ -280,6 +301,17 @@ impl Read<'_> {
             Value::Text(text) => text,
             other => unreachable!("{name} takes a text, not {other}"),
         }
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        match self.0.get(name).0 {
+            Value::List(texts) => texts.clone(),
+            other => unreachable!("{name} takes a list, not {other}"),
+        }
+    }
+
+    fn policy(&self, name: &str, otherwise: Decision) -> Policy {
+        if self.text(name) == "stop" { Policy::Stop } else { Policy::Go(otherwise) }
     }
 
     fn table(&self, name: &str) -> BTreeMap<String, String> {

@@ -73,6 +73,19 @@ pub(crate) fn kafka_sink(kafka: &Kafka) -> Option<sink::Options> {
     })
 }
 
+/// What the Kafka source is told, from what the operator said.
+pub(crate) fn kafka_source(config: &Kafka) -> topology::kafka::Options {
+    topology::kafka::Options {
+        brokers: config.brokers.clone(),
+        group: config.group.clone(),
+        topics: config.topics.clone(),
+        start: config.start,
+        on_gap: config.on_gap,
+        on_recreated: config.on_recreated,
+        client: config.client.clone(),
+    }
+}
+
 fn bytes(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }

@@ -241,6 +241,25 @@ fn each_library_is_named_in_one_room() {
     });
 }
 
+/// The files that may hold unsafe code: the compiler denies it everywhere, and these say otherwise.
+/// One sets up the allocator, the other asks librdkafka what its wrapper does not.
+const UNSAFE: [&str; 2] = ["src/allocator.rs", "topology/src/kafka/ffi.rs"];
+
+#[test]
+fn unsafe_code_stands_where_it_is_named() {
+    let allows = concat!("allow(unsafe", "_code)");
+    let allowing = |source: &Source| source.text.contains(allows);
+    let mut all: Vec<_> = sources("rs").into_iter().filter(allowing).map(|s| s.name).collect();
+    all.sort_unstable();
+    assert_eq!(all, UNSAFE);
+    for member in LINE.into_iter().chain(["benches", "."]) {
+        let manifest = fs::read_to_string(root().join(member).join("Cargo.toml")).unwrap();
+        assert!(manifest.contains("[lints]\nworkspace = true"), "{member} has lints of its own");
+    }
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("unsafe_code = \"deny\""));
+}
+
 /// The names in a manifest's sections of dependencies.
 fn dependencies(manifest: &Path) -> Vec<String> {
     let text = fs::read_to_string(manifest).unwrap();

@@ -37,10 +37,15 @@ pub struct DeadLetter {
     at: Timestamp,
     code: String,
     reason: String,
-    /// `kind/key` of the entity that could not apply it; none if the event was heard by nobody.
+    /// `kind/key` of the entity that could not apply it; none if the event was heard by nobody. Of
+    /// what was no event at all: [`KAFKA`] and where it stands there.
     address: Option<String>,
     times: u32,
 }
+
+/// What stands in place of a kind when the letter is about a record of Kafka that is no event:
+/// `kafka/TOPIC/PARTITION/OFFSET`. No kind is called so.
+const KAFKA: &str = "kafka/";
 
 /// What a letter is told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,6 +65,19 @@ pub enum Event {
     Retried,
     /// It was given up.
     Discarded,
+    /// A record of Kafka is no event. Its bytes are in the record just before this one.
+    Refused {
+        /// Its topic.
+        topic: String,
+        /// Its partition.
+        partition: i32,
+        /// Its offset.
+        offset: u64,
+        /// A code for machines.
+        code: String,
+        /// What is wrong with it, for people.
+        reason: String,
+    },
 }
 
 /// What a reader sees.
@@ -77,6 +95,15 @@ pub struct View {
     pub reason: String,
     /// The entity that could not apply it.
     pub address: Option<String>,
+    /// The topic it came from, if it is a record of Kafka that is no event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// Its partition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<i32>,
+    /// Its offset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
     /// When it was opened, RFC 3339.
     pub time: String,
     /// How often it has failed.
@@ -98,15 +125,13 @@ impl Entity for DeadLetter {
     fn apply(&mut self, _page: Option<&mut ()>, event: Event, fx: &mut Effects) -> Outcome {
         match event {
             Event::Opened { position, code, reason, address } => {
-                let end = reason.floor_char_boundary(REASON_BYTES_MAX);
-                self.state = State::Open;
                 self.position = position.unwrap_or_else(|| fx.position().saturating_sub(1));
-                self.at = fx.now();
-                self.code = code;
-                reason[..end].clone_into(&mut self.reason);
-                self.address = address;
-                self.times += 1;
-                Outcome::Applied
+                self.open(fx.now(), code, &reason, address)
+            }
+            Event::Refused { topic, partition, offset, code, reason } => {
+                self.position = fx.position().saturating_sub(1);
+                let place = format!("{KAFKA}{topic}/{partition}/{offset}");
+                self.open(fx.now(), code, &reason, Some(place))
             }
             Event::Retried => self.end(State::Retried),
             Event::Discarded => self.end(State::Discarded),
@@ -114,13 +139,17 @@ impl Entity for DeadLetter {
     }
 
     fn view(&self, key: &str) -> View {
+        let place = self.place();
         View {
+            topic: place.map(|(topic, ..)| topic.to_owned()),
+            partition: place.map(|(_, partition, _)| partition),
+            offset: place.map(|(.., offset)| offset),
             id: key.to_owned(),
             state: self.state,
             position: self.position,
             code: self.code.clone(),
             reason: self.reason.clone(),
-            address: self.address.clone(),
+            address: if place.is_some() { None } else { self.address.clone() },
             time: self.at.to_string(),
             times: self.times,
         }
@@ -141,6 +170,31 @@ impl Entity for DeadLetter {
 }
 
 impl DeadLetter {
+    fn open(
+        &mut self,
+        at: Timestamp,
+        code: String,
+        reason: &str,
+        address: Option<String>,
+    ) -> Outcome {
+        let end = reason.floor_char_boundary(REASON_BYTES_MAX);
+        self.state = State::Open;
+        self.at = at;
+        self.code = code;
+        reason[..end].clone_into(&mut self.reason);
+        self.address = address;
+        self.times += 1;
+        Outcome::Applied
+    }
+
+    /// Where in Kafka its record stands, if it is one that is no event.
+    fn place(&self) -> Option<(&str, i32, u64)> {
+        let place = self.address.as_deref()?.strip_prefix(KAFKA)?;
+        let (rest, offset) = place.rsplit_once('/')?;
+        let (topic, partition) = rest.rsplit_once('/')?;
+        Some((topic, partition.parse().ok()?, offset.parse().ok()?))
+    }
+
     fn end(&mut self, state: State) -> Outcome {
         if self.state == State::Open {
             self.state = state;

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`engine`] | the whole way of an event: consumer, journal with fsync, resident, checkpoint | the [`ledger`]: the same decode and folds in a plain hash table |
 //! | [`payments`] | durable commands over HTTP | bare fdatasyncs of the same bytes on the same disk |
+//! | [`kafka`] | the same way, from a topic of four partitions | a bare consumer that only counts |
 //! | [`reads`] | reads of inboxes over HTTP | a route that only answers the same bytes |
 //!
 //! What is *not* here: command lines (the binary's), and the small benches of single functions,
@@ -18,6 +19,7 @@ pub mod engine;
 mod error;
 pub mod feed;
 pub mod helper;
+pub mod kafka;
 pub mod ledger;
 pub mod payments;
 pub mod reads;

@@ -21,6 +21,8 @@ pub(crate) enum Bench {
     /// Takes events in and waits to be killed
     #[command(hide = true)]
     Fill(Restart),
+    /// The engine fed by Kafka, beside a bare consumer that only counts
+    Kafka(Kafka),
     /// Asks a server, from a process of its own
     #[command(hide = true)]
     Client(Client),
@@ -78,6 +80,26 @@ pub(crate) struct Restart {
     #[arg(long, value_name = "N", default_value_t = 600_000,
           value_parser = clap::value_parser!(u64).range(64..))]
     pub(crate) users: u64,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Kafka {
+    /// Brokers to measure with: HOST:PORT, separated by commas
+    #[arg(long, value_name = "BROKERS")]
+    pub(crate) brokers: String,
+    /// How many events
+    #[arg(long, value_name = "N", default_value_t = 1_000_000,
+          value_parser = clap::value_parser!(u64).range(1_000..))]
+    pub(crate) events: u64,
+    /// How many people they are about
+    #[arg(long, value_name = "N", default_value_t = 100_000,
+          value_parser = clap::value_parser!(u64).range(64..))]
+    pub(crate) users: u64,
+    /// Threads that host shards [default: one per core, as it is served]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) workers: Option<u16>,
     #[command(flatten)]
     pub(crate) common: Common,
 }

@@ -13,6 +13,10 @@ pub(super) enum Takes {
     Address,
     /// Any text, with an example.
     Text { such_as: &'static str },
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A list of texts, with an example; in one line they are separated by commas.
+    List { such_as: &'static str },
     /// A table of texts by name, with an example.
     Table { such_as: &'static str },
     /// `true` or `false`.
@@ -227,6 +231,38 @@ pub(super) static KEYS: &[Key] = &[
         "Kafka's brokers to begin with. Empty: there is no Kafka.",
     ),
     key(
+        "kafka.group",
+        "bellwether",
+        Takes::Text { such_as: "bellwether" },
+        "The consumer group. Processes of one group share the partitions; each has its own data.",
+    ),
+    key(
+        "kafka.topics",
+        "[]",
+        Takes::List { such_as: r#"["campus.events", "^orders\\..*"]"# },
+        "The topics to read domain events from; a pattern begins with ^. Empty: none.",
+    ),
+    key(
+        "kafka.start",
+        "earliest",
+        Takes::Word(&["earliest", "latest"]),
+        "Where a partition begins that the journal does not know.",
+    ),
+    key(
+        "kafka.on_gap",
+        "stop",
+        Takes::Word(&["stop", "continue"]),
+        "When records were removed before they were read, or a log was cut: the partition waits \
+         for an operator, or goes on with what there is. It is logged, counted and journaled.",
+    ),
+    key(
+        "kafka.on_recreated",
+        "stop",
+        Takes::Word(&["stop", "start-over"]),
+        "When a topic was deleted and made again: its partitions wait for an operator, or are read \
+         from their start.",
+    ),
+    key(
         "kafka.client",
         "{}",
         Takes::Table { such_as: r#"{ "security.protocol" = "SASL_SSL" }"# },
@@ -267,6 +303,8 @@ impl Takes {
             Takes::Path => "a path".into(),
             Takes::Address => "HOST:PORT with a numeric host, such as 127.0.0.1:8080".into(),
             Takes::Text { such_as } => format!("a text, such as {such_as:?}"),
+            Takes::Word(words) => format!("one of {}", words.join(", ")),
+            Takes::List { such_as } => format!("a list of texts, such as {such_as}"),
             Takes::Table { such_as } => format!("a table of texts, such as {such_as}"),
             Takes::Switch => "true or false".into(),
             Takes::Whole { unit, min, max } => {

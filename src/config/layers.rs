@@ -66,6 +66,7 @@ pub(super) enum Value {
     Path(PathBuf),
     Address(SocketAddr),
     Text(String),
+    List(Vec<String>),
     Table(BTreeMap<String, String>),
     Switch(bool),
     Whole(u64),
@@ -80,6 +81,10 @@ impl fmt::Display for Value {
             }
             Value::Address(address) => write!(f, "\"{address}\""),
             Value::Text(text) => write!(f, "{}", toml::Value::String(text.clone())),
+            Value::List(texts) => {
+                let quoted = texts.iter().map(|text| toml::Value::String(text.clone()).to_string());
+                write!(f, "[{}]", quoted.collect::<Vec<_>>().join(", "))
+            }
             Value::Table(table) => {
                 let quoted = |text: &String| toml::Value::String(text.clone()).to_string();
                 let entry = |(name, text)| format!("{} = {}", quoted(name), quoted(text));
@@ -180,8 +185,20 @@ impl Layers {
                 self.insert(key, Value::Table(entries), place);
                 return Ok(());
             }
-            (Takes::Path | Takes::Address | Takes::Text { .. }, DeValue::String(text)) => {
-                text.to_string()
+            (
+                Takes::Path | Takes::Address | Takes::Text { .. } | Takes::Word(_),
+                DeValue::String(text),
+            ) => text.to_string(),
+            (Takes::List { .. }, DeValue::Array(items)) => {
+                let text = |item: &toml::Spanned<DeValue<'_>>| match item.get_ref() {
+                    DeValue::String(text) => Ok(text.to_string()),
+                    other => {
+                        Err(unfit(key, format!("a list of {}", other.type_str()), place.clone()))
+                    }
+                };
+                let texts = items.iter().map(text).collect::<Result<_, _>>()?;
+                self.insert(key, Value::List(texts), place);
+                return Ok(());
             }
             (Takes::Switch, DeValue::Boolean(on)) => on.to_string(),
             (Takes::Whole { .. }, DeValue::Integer(n)) if n.radix() == 10 => n.as_str().to_owned(),
@@ -225,6 +242,8 @@ impl Layers {
             Takes::Path => Some(Value::Path(PathBuf::from(text))),
             Takes::Address => text.parse().ok().map(Value::Address),
             Takes::Text { .. } => Some(Value::Text(text.to_owned())),
+            Takes::Word(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
+            Takes::List { .. } => Some(Value::List(inline_list(text))),
             Takes::Table { .. } => inline_table(text).map(Value::Table),
             Takes::Switch => text.parse().ok().map(Value::Switch),
             Takes::Whole { min, max, .. } => {
@@ -245,6 +264,13 @@ impl Layers {
         let key = keys::find(key.name).expect("it came from the table");
         self.values.insert(key.name, (value, place));
     }
+}
+
+/// A list as it is written in one line: separated by commas, with or without brackets.
+fn inline_list(text: &str) -> Vec<String> {
+    let bare = text.trim().trim_start_matches('[').trim_end_matches(']');
+    let texts = bare.split(',').map(|text| text.trim().trim_matches('"').to_owned());
+    texts.filter(|text| !text.is_empty()).collect()
 }
 
 /// A table as it is written in one line.

@@ -111,3 +111,37 @@ fn tables_of_texts_are_written_as_tables_or_in_one_line() {
     assert_eq!(pairs(&config.kafka.unwrap().client), ["a.b=c", "linger.ms=7"]);
     assert_eq!(load(None, &[]).unwrap().0.kafka, None);
 }
+
+#[test]
+fn the_kafka_source_is_configured_in_all_three_places() {
+    let file = "[kafka]\nbrokers = \"a:1\"\ntopics = [\"t\", \"^u.*\"]\nstart = \"latest\"\n\
+                on_gap = \"continue\"\non_recreated = \"start-over\"\n";
+    let (config, printed) = load(Some(file), &[]).unwrap();
+    let kafka = config.kafka.clone().unwrap();
+    assert_eq!(
+        (kafka.group.as_str(), kafka.topics),
+        ("bellwether", vec!["t".into(), "^u.*".into()])
+    );
+    assert_eq!(kafka.start, topology::kafka::Start::Latest);
+    assert_eq!(kafka.on_gap, Policy::Go(Decision::Continue));
+    assert_eq!(kafka.on_recreated, Policy::Go(Decision::Restart));
+    assert_eq!(load(Some(&printed), &[]).unwrap().0, config);
+    let (config, _) = load(Some(file), &[("BELLWETHER_KAFKA__TOPICS", "x, y")]).unwrap();
+    assert_eq!(config.kafka.unwrap().topics, ["x", "y"]);
+    let mut said = String::new();
+    for file in [
+        "[kafka]\ntopics = [\"t\"]\n",
+        "[kafka]\ntopics = [1]\n",
+        "[kafka]\nstart = \"middle\"\n",
+        "[kafka]\nbrokers = \"a:1\"\n[kafka.client]\nauto.offset.reset = \"latest\"\n",
+    ] {
+        said += &load(Some(file), &[]).unwrap_err();
+        said += "\n";
+    }
+    expect_test::expect![[r#"
+        kafka.topics = ["t"] (./bellwether.toml line 2) and kafka.brokers = "" (the default) don't go together: the topics are nowhere without brokers
+        ./bellwether.toml line 2: kafka.topics can't be a list of integer; it takes a list of texts, such as ["campus.events", "^orders\\..*"]
+        ./bellwether.toml line 2: kafka.start can't be "middle"; it takes one of earliest, latest
+        ./bellwether.toml line 3: kafka.client can't be auto.offset.reset; it takes properties that the process does not set itself: where reading begins is decided by kafka.start and the journal
+    "#]].assert_eq(&said);
+}

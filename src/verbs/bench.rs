@@ -4,9 +4,9 @@
 //! process for, and print their figures for it.
 
 use super::{Ended, Error};
-use crate::cli::bench::{Bench, Client, Common, Engine, Load, Restart};
+use crate::cli::bench::{Bench, Client, Common, Engine, Kafka, Load, Restart};
 use benches::helper::Helper;
-use benches::{client, engine, payments, reads, report, residents, restart};
+use benches::{client, engine, kafka, payments, reads, report, residents, restart};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::io::Write as _;
@@ -34,6 +34,7 @@ pub(super) fn run(which: &Bench) -> Result<Ended, Error> {
             restart::fill(&restart_plan(arguments), said)?;
             Ok(Ended::Done)
         }
+        Bench::Kafka(arguments) => run_kafka(arguments),
         Bench::Client(arguments) => print(&client::run(&client_plan(arguments))?),
         Bench::Residents(common) => print(&residents::run(common.data.as_deref())?),
     }
@@ -62,6 +63,19 @@ fn restart_plan(arguments: &Restart) -> restart::Plan {
 
 fn lost(error: &Error) -> benches::Error {
     benches::Error::Helper(error.to_string())
+}
+
+fn run_kafka(arguments: &Kafka) -> Result<Ended, Error> {
+    let common = &arguments.common;
+    let plan = kafka::Plan {
+        brokers: arguments.brokers.clone(),
+        events: arguments.events,
+        users: arguments.users,
+        workers: arguments.workers.map_or_else(cores, usize::from),
+        data: common.data.clone(),
+    };
+    let figures = repeat(common, || kafka::run(&plan))?;
+    show(common, "the engine fed by Kafka beside a bare consumer", &figures)
 }
 
 fn cores() -> usize {

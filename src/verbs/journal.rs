@@ -79,6 +79,8 @@ struct Line<'a> {
     depth: u8,
     way: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<Box<RawValue>>,
@@ -119,11 +121,16 @@ impl<'a> Shown<'a> {
     /// Shows what is asked for of a frame; false once that is all.
     fn frame(&mut self, frame: &Frame) -> Result<bool, Error> {
         let way = frame.way().to_string();
+        let by_kafka = frame.way_kind() == WayKind::Kafka;
         let by_shard = frame.way_kind() == WayKind::Shard;
         for group in frame.groups() {
             // What our own event was published by, then what the event told whom.
             let mut cause = match group.mark {
                 Mark::Number { number, .. } if by_shard => Some(number),
+                _ => None,
+            };
+            let offset = match group.mark {
+                Mark::Number { number, .. } if by_kafka => Some(number),
                 _ => None,
             };
             for record in frame.slice(group.records) {
@@ -138,7 +145,8 @@ impl<'a> Shown<'a> {
                     return Ok(false);
                 }
                 self.left -= 1;
-                let line = line(&self.kinds, &record, &way, of_this);
+                let mut line = line(&self.kinds, &record, &way, of_this);
+                line.offset = offset;
                 let mut text = serde_json::to_vec(&line).expect("a line has string keys");
                 text.push(b'\n');
                 if !read_by_somebody(self.out.write_all(&text))? {
@@ -177,6 +185,7 @@ fn line<'a>(kinds: &'a Kinds, record: &Record<'a>, way: &'a str, cause: Option<u
         key: addressed.then_some(record.key),
         depth: record.depth,
         way,
+        offset: None,
         cause: None,
         event: None,
         idempotency_key: None,

@@ -1,8 +1,8 @@
 //! `serve`: the process itself, from its configuration to its last checkpoint.
 //!
 //! Start: engine (reads its data directory, begins to replay), door (reads answer at once), then
-//! the synthetic campus, if asked for, once recovery has caught up. Stop: the door lets go, the
-//! engine drains. What is *not* here: how any of them works.
+//! the synthetic campus and Kafka, if asked for, once recovery has caught up. Stop: the door lets
+//! go, the engine drains. What is *not* here: how any of them works.
 
 use super::{Ended, Error};
 use crate::cli::Serve;
@@ -53,7 +53,7 @@ async fn serve(config: &Config) -> Result<Ended, Error> {
     greet(config, door.address())?;
     let (close, drained) = open(&engine, door, door_options(config));
     let ended = tokio::select! {
-        ended = live(&engine, config.demo.as_ref()) => ended,
+        ended = live(&engine, config) => ended,
         signal = signals.next() => {
             tracing::info!(signal, drain_s = config.drain.as_secs(), "draining");
             Ok(())
@@ -117,13 +117,16 @@ fn open(
 }
 
 /// Lives until the supervision tree gives up.
-async fn live(engine: &Engine, demo: Option<&Demo>) -> Result<(), Error> {
+async fn live(engine: &Engine, config: &Config) -> Result<(), Error> {
     let mut fatal = engine.tree().fatal();
     let starting = async {
         engine.caught_up().await;
         tracing::info!("recovery has caught up");
-        if let Some(demo) = demo {
+        if let Some(demo) = &config.demo {
             campus(engine, demo);
+        }
+        if let Some(kafka) = config.kafka.as_ref().filter(|kafka| !kafka.topics.is_empty()) {
+            engine.consume_kafka(process::kafka_source(kafka));
         }
         std::future::pending::<()>().await;
     };

@@ -24,7 +24,7 @@ use std::sync::OnceLock;
 use view::View;
 
 /// The longest name of a way, in bytes.
-pub const WAY_NAME_BYTES_MAX: usize = 256;
+pub const WAY_NAME_BYTES_MAX: usize = 320;
 
 /// The one tag this room knows: a frame that holds such a record is flagged, so that a start finds
 /// it without looking into every record.

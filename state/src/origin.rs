@@ -35,7 +35,8 @@ pub struct Last {
 }
 
 impl Last {
-    pub(crate) fn key(&self) -> (u64, u16) {
+    /// By what groups of a way are ordered.
+    pub fn key(&self) -> (u64, u16) {
         (self.number, self.index)
     }
 }
@@ -65,6 +66,12 @@ impl Origins {
         let mut producers: Vec<_> = all.map(|(way, last)| (way.name.as_str(), last)).collect();
         producers.sort_unstable_by_key(|(name, _)| *name);
         producers
+    }
+
+    /// All ways of a sort, in no order.
+    pub fn of_kind(&self, kind: WayKind) -> impl Iterator<Item = (&str, &Last)> {
+        let all = self.ways.iter().filter(move |(way, _)| way.kind == kind);
+        all.map(|(way, last)| (way.name.as_str(), last))
     }
 
     /// How many producers there are.

@@ -15,7 +15,7 @@ pub use open::{Error, Opened};
 use crate::consumer::Consumer;
 use crate::dispatcher::Sinks;
 use crate::handle::Handle;
-use crate::kafka::{self, sink::Sink};
+use crate::kafka::{self, Kafka, sink::Sink};
 use crate::keeper::Keeper;
 use crate::kinds::Kinds;
 use crate::options::Options;
@@ -94,6 +94,17 @@ impl Engine {
         let sink = Sink::new(options, &self.handle);
         let child = sink.child();
         assert!(self.handle.inner.kafka_sink.set(sink).is_ok(), "an engine sends to Kafka once");
+        self.tree.add(child);
+    }
+
+    /// Starts reading from Kafka. Without brokers it waits for them.
+    ///
+    /// # Panics
+    /// It was started before: an engine is in one group.
+    pub fn consume_kafka(&self, options: kafka::Options) {
+        let kafka = Kafka::new(options, &self.handle);
+        let child = kafka.child();
+        assert!(self.handle.inner.kafka.set(kafka).is_ok(), "an engine reads from Kafka once");
         self.tree.add(child);
     }
 

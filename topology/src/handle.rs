@@ -7,9 +7,13 @@ mod letters;
 mod lists;
 mod looks;
 mod reads;
+mod sources;
+
+pub use sources::DecideError;
 
 use crate::floor::shard_of;
 use crate::fresh::AllFresh;
+use crate::kafka::Kafka;
 use crate::kinds::Kinds;
 use crate::options::Options;
 use crate::resident::Directory;
@@ -48,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) workers: Vec<Arc<Link>>,
     pub(crate) tree: OnceLock<Tree>,
     pub(crate) kafka_sink: OnceLock<Arc<crate::kafka::sink::Sink>>,
+    pub(crate) kafka: OnceLock<Arc<Kafka>>,
     pub(crate) stopping: AtomicBool,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) started: std::time::SystemTime,

@@ -89,7 +89,7 @@ impl Hearer {
         said: Said<'_>,
         head: RecordHead,
     ) -> Heard {
-        let Said { text, event } = said;
+        let text = said.text;
         match mark {
             // The same number again, with another event, is refused.
             Mark::Number { .. } => {
@@ -97,6 +97,17 @@ impl Hearer {
             }
             _ => draft.begin_group(mark),
         }
+        self.hear_into_group(draft, said, head)
+    }
+
+    /// The same, into a group that was begun for it.
+    pub fn hear_into_group(
+        &mut self,
+        draft: &mut Draft,
+        said: Said<'_>,
+        head: RecordHead,
+    ) -> Heard {
+        let Said { text, event } = said;
         draft.push(head, "", text);
         let fault = match event.event_type {
             EventType::Unknown => return Heard::Ignored,

@@ -4,6 +4,7 @@
 //! Nothing here has a label that grows with users. Counters stand at zero from the start; gauges
 //! that need a look at the engine are set by [`crate::handle`] when somebody scrapes.
 
+pub(crate) mod kafka;
 pub(crate) mod sink;
 
 use crate::floor::{Counts, OUTCOMES};
@@ -32,7 +33,7 @@ const HTTP_REQUESTS: &str = "bellwether_http_requests_total";
 const HTTP_SECONDS: &str = "bellwether_http_request_seconds";
 
 /// What ways in are called in `events_received_total{origin}`.
-pub const ORIGINS: [&str; 4] = ["http", "producer", "file", "demo"];
+pub const ORIGINS: [&str; 5] = ["http", "producer", "file", "demo", "kafka"];
 
 const COUNTERS: [(&str, &str); 9] = [
     (EVENTS_RECEIVED, "Domain events taken in, by origin"),
@@ -92,6 +93,7 @@ pub fn install(kinds: &Kinds) -> PrometheusHandle {
     });
     describe();
     sink::describe();
+    kafka::describe();
     begin_at_zero(kinds);
     handle.clone()
 }

@@ -25,6 +25,11 @@ pub mod tag {
     pub const VERDICT: u8 = 6;
     /// A domain event of ours that the sinks send out. No address.
     pub const PUBLISHED: u8 = 7;
+    /// The bytes of a record of Kafka that is no event. No address.
+    pub const REFUSED: u8 = 8;
+    /// Where a partition of Kafka is read from, and why: a first start, or an operator's word. No
+    /// address; JSON.
+    pub const BEGUN: u8 = 9;
 }
 
 /// The tag's name, as histories show it.
@@ -38,6 +43,8 @@ pub fn tag_name(tag: u8) -> &'static str {
         tag::ANSWERED => "answered",
         tag::VERDICT => "verdict",
         tag::PUBLISHED => "published",
+        tag::REFUSED => "refused",
+        tag::BEGUN => "begun",
         _ => "unknown",
     }
 }

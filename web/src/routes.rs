@@ -14,6 +14,7 @@ mod lists;
 mod ops;
 mod payments;
 mod producers;
+mod sources;
 
 use crate::call::Call;
 use crate::error::Error;
@@ -65,6 +66,9 @@ pub(crate) static TABLE: &[Route] = &[
     get("/api/v1/ops/tree", |call| run(ops::tree(call))),
     get("/api/v1/ops/shards", |call| run(ops::shards(call))),
     get("/api/v1/ops/sinks", |call| run(async move { Ok(ops::sinks(&call)) })),
+    get("/api/v1/ops/sources", |call| run(async move { Ok(sources::list(&call)) })),
+    post("/api/v1/ops/sources/{topic}/{partition}/continue", |call| run(sources::go_on(call))),
+    post("/api/v1/ops/sources/{topic}/{partition}/restart", |call| run(sources::restart(call))),
     get("/api/v1/ops/dead-letters", |call| run(ops::dead_letters(call))),
     get("/api/v1/ops/dead-letters/{id}", |call| run(ops::dead_letter(call))),
     post("/api/v1/ops/dead-letters/{id}/retry", |call| run(ops::retry(call))),

@@ -5,6 +5,8 @@
 use super::view::RECORD_HEAD_BYTES;
 use super::{Mark, RecordHead, TAG_VERDICT, WAY_NAME_BYTES_MAX, Way, WayKind};
 use actors::words::ID_BYTES_MAX;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// What is to become one frame, less the groups that the writer knows already.
 #[derive(Clone, Debug)]
@@ -13,6 +15,11 @@ pub struct Draft {
     /// Its numbers must follow on without a gap from what the journal knows of this way; else all
     /// of it is refused.
     pub contiguous: bool,
+    /// The last group before it, as number and index: if the journal has not come so far on this
+    /// way, a draft in between was refused, and so is all of this one. For numbers with gaps.
+    pub after: Option<(u64, u16)>,
+    /// Whoever handed it in may take it back: once this is set, all of it is refused.
+    pub withdrawn: Option<Arc<AtomicBool>>,
     /// It may use the last spare segment: effects, timers and answers, never what comes from
     /// outside.
     pub urgent: bool,
@@ -40,7 +47,9 @@ impl Draft {
     pub fn new(way: Way) -> Self {
         assert!(way.name.len() <= WAY_NAME_BYTES_MAX, "a way's name of {} bytes", way.name.len());
         let (groups, bytes) = (Vec::new(), Vec::new());
-        Self { way, contiguous: false, urgent: false, groups, bytes, records: 0 }
+        let (after, withdrawn) = (None, None);
+        let (contiguous, urgent) = (false, false);
+        Self { way, contiguous, after, withdrawn, urgent, groups, bytes, records: 0 }
     }
 
     /// Empties it, and keeps its way, its flags and its memory.

@@ -9,6 +9,7 @@ use crate::frame::{Draft, Mark, TAG_BLANK, TAG_VERDICT, Way, WayKind};
 use crate::origin::Last;
 use actors::{Position, Timestamp};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// A frame must leave this much of its segment free, so that a segment never holds seals alone.
 const SEALS_BYTES: u64 = 1_024;
@@ -49,6 +50,9 @@ impl Journal {
     pub fn append(&mut self, draft: &Draft, now: Timestamp) -> Result<Receipt, AppendError> {
         if self.failed {
             return Err(Error::Failed.into());
+        }
+        if draft.withdrawn.as_ref().is_some_and(|withdrawn| withdrawn.load(Ordering::Acquire)) {
+            return Err(AppendError::Withdrawn);
         }
         let name_bytes = draft.way.name.len();
         let frame_bytes = |groups: usize, bytes: usize| {
@@ -108,6 +112,10 @@ impl Journal {
             return Err(AppendError::TooManyProducers { max: self.options.producers_max });
         }
         let mut last = known.map(|last| (last.key(), last.hash));
+        if draft.after.is_some_and(|after| known.is_none_or(|known| known.key() < after)) {
+            let next = known.map_or(0, |known| known.number + 1);
+            return Err(AppendError::SequenceGap { next });
+        }
         let mut twice = false;
         for (index, group) in draft.groups.iter().enumerate() {
             let Mark::Number { number, index: sub } = group.mark else {

@@ -125,6 +125,9 @@ pub enum AppendError {
         /// The number that would follow on.
         next: u64,
     },
+    /// Whoever handed it in has taken it back.
+    #[error("it was withdrawn")]
+    Withdrawn,
     /// The number came before, with another event.
     #[error("number {number} came before with another event")]
     SequenceMismatch {

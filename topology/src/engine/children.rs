@@ -86,6 +86,7 @@ pub(super) async fn start(mut parts: Parts, sinks: Sinks) -> Result<Engine, Erro
         workers,
         tree: OnceLock::new(),
         kafka_sink: OnceLock::new(),
+        kafka: OnceLock::new(),
         stopping: AtomicBool::new(false),
         metrics,
         started: std::time::SystemTime::now(),

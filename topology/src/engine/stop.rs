@@ -30,9 +30,19 @@ impl Engine {
         for (_, consumer) in &consumers {
             consumer.stop();
         }
+        let kafka = inner.kafka.get();
+        if let Some(kafka) = kafka {
+            kafka.stop();
+        }
         self.tree.let_go();
         for (name, _) in &consumers {
             self.ended(name).await?;
+        }
+        if let Some(kafka) = kafka {
+            for name in kafka.consumers() {
+                self.ended(&name).await?;
+            }
+            self.ended("kafka").await?;
         }
         for round in 0..ROUNDS_MAX {
             tracing::debug!(round, durable = inner.journal.durable(), "draining: applying");

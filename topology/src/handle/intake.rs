@@ -158,6 +158,7 @@ fn refused(error: AppendError) -> IntakeError {
         AppendError::TooManyProducers { .. } => IntakeError::TooManyProducers,
         AppendError::DiskFull(why) => IntakeError::Overloaded(why.into()),
         error @ AppendError::TooLarge { .. } => IntakeError::TooLarge(error.to_string()),
+        AppendError::Withdrawn => IntakeError::Stopping,
         AppendError::Failed(error) => IntakeError::Internal(error.to_string()),
     }
 }

@@ -23,7 +23,7 @@ impl Handle {
         let found = self.inner.journal.record(position).map_err(internal)?;
         let Some((frame, index)) = found else { return Ok(None) };
         let record = frame.record(index);
-        if !matches!(record.tag, tag::EVENT | tag::PUBLISHED) {
+        if !matches!(record.tag, tag::EVENT | tag::PUBLISHED | tag::REFUSED) {
             return Ok(None);
         }
         Ok(Some(String::from_utf8_lossy(record.payload).into_owned()))

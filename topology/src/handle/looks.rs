@@ -81,6 +81,13 @@ impl Handle {
         if inner.writer.gauge().disk_full.load(Ordering::Relaxed) {
             reasons.push("the disk is full".to_owned());
         }
+        if let Some(kafka) = inner.kafka.get() {
+            for source in kafka.sources().iter().filter(|source| source.waits_for_operator()) {
+                let why = source.paused.as_deref().unwrap_or_default();
+                let (topic, partition) = (&source.topic, source.partition);
+                reasons.push(format!("partition {partition} of topic {topic} waits: {why}"));
+            }
+        }
         Readiness { ready: reasons.is_empty(), reasons, applied, end }
     }
 
@@ -163,6 +170,9 @@ impl Inner {
         set("bellwether_checkpoint_age_seconds", self.marks.oldest().as_secs_f64());
         if let Ok(open) = self.open_letters() {
             set("bellwether_dead_letters", open as f64);
+        }
+        if let Some(kafka) = self.kafka.get() {
+            crate::metrics::kafka::set_sources(&kafka.sources());
         }
         self.set_process_gauges();
     }

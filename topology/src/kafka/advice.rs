@@ -32,6 +32,18 @@ pub(super) fn describe(error: &KafkaError) -> (&'static str, &'static str) {
         Some(Code::ProducerFenced | Code::InvalidProducerEpoch | Code::Fenced) => {
             ("fenced", "another process uses a copy of this data directory: stop one of them")
         }
+        Some(Code::FencedInstanceId) => {
+            ("fenced", "another process has the same group.instance.id: each needs its own")
+        }
+        Some(Code::BadCompression | Code::NotImplemented | Code::BadMessage) => {
+            ("unreadable", "a batch is damaged or compressed in a way that this program lacks")
+        }
+        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
+            ("too-large", "raise receive.message.max.bytes under [kafka.client]")
+        }
+        Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
+            ("offset", "the log is looked at again before anything is read from it")
+        }
         _ if matches!(error, KafkaError::ClientConfig(..) | KafkaError::ClientCreation(..)) => {
             ("configuration", "check [kafka] and [kafka.client]")
         }

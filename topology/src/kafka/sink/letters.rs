@@ -68,7 +68,9 @@ fn place(way: &str) -> Option<(&str, &str)> {
 
 fn what_is_wrong(payload: &[u8]) -> (String, String) {
     match codec::decode(payload) {
-        Ok(Event::Opened { code, reason, .. }) => (code, reason),
+        Ok(Event::Opened { code, reason, .. } | Event::Refused { code, reason, .. }) => {
+            (code, reason)
+        }
         Ok(Event::Retried | Event::Discarded) => ("unknown".to_owned(), String::new()),
         Err(error) => ("unknown".to_owned(), error.to_string()),
     }
@@ -133,7 +135,8 @@ mod tests {
               bellwether_code: unfit
               bellwether_reason: data.user_id: is missing
               bellwether_time: 2026-11-20T16:00:00.123Z
-        "#]].assert_eq(&found);
+        "#]]
+        .assert_eq(&found);
         // What lies below the cursor has been sent.
         messages.clear();
         collect(&frame, frame.end(), &mut messages);
