@@ -111,7 +111,7 @@ enum Error {
          directory is an older copy, and what it publishes now would not be sent"
     )]
     Ahead { theirs: Position, ours: Position },
-    #[error("the brokers confirm nothing while the process stops")]
+    #[error("the brokers are away while the process stops")]
     Stopping,
 }
 
@@ -200,6 +200,11 @@ impl Sink {
         self.status.show(self.journal.durable())
     }
 
+    /// Brokers that do not answer must not hold up a stop, question by question.
+    fn go_on(&self) -> Result<(), Error> {
+        if self.is_stopping() { Err(Error::Stopping) } else { Ok(()) }
+    }
+
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
@@ -240,9 +245,11 @@ impl Sink {
         let id = self.options.exactly_once.then_some(id.as_str());
         let outlet = Outlet::connect(self.config(), id, &self.status)?;
         for topic in self.options.routes.topics() {
+            self.go_on()?;
             outlet.ask_for(topic)?;
         }
         if self.options.exactly_once {
+            self.go_on()?;
             let mark = marks::read(&self.config(), &self.journal_id, &self.runtime)?;
             progress.next = progress.next.max(mark.unwrap_or(0));
             progress.delivered.clear();

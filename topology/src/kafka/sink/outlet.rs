@@ -24,7 +24,7 @@ use std::time::Duration;
 const POLL_WAIT: Duration = Duration::from_millis(1);
 
 /// How long one request about transactions, or about topics, may take.
-pub(super) const ANSWER_MAX: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(8);
 
 /// How long brokers keep a transaction open that nobody ends.
 const TRANSACTION_MS: &str = "60000";
