@@ -241,7 +241,7 @@ impl<S> Floor<S> {
     pub fn answer(&self) {
         for (waiter, told) in self.answers.take() {
             // The caller may have gone; then nobody needs the answer.
-            let _ = waiter.send(told);
+            let _ = waiter.send(Ok(told));
         }
     }
 

@@ -19,6 +19,11 @@ use tokio::sync::watch;
 /// What a commit takes in at most, so that the first of it does not wait long.
 const COMMIT_BYTES_MAX: usize = 4 << 20;
 
+/// So long a commit that nobody waits for may be put off, so that it shares its fsync with one that
+/// somebody waits for. What entities cause follows a command at once, and would else be what the
+/// next command finds the disk busy with.
+const PATIENCE: Duration = Duration::from_micros(700);
+
 /// An idle journal is sealed after this, so that its last frame is vouched for.
 const SEAL_AFTER: Duration = Duration::from_millis(200);
 
@@ -33,9 +38,10 @@ pub type Reply = Box<dyn FnOnce(Result<Receipt, AppendError>) + Send>;
 pub struct Submission {
     /// What to append.
     pub draft: Draft,
-    /// Who waits for what becomes of its first record.
+    /// Who waits for what becomes of its first record: told by the worker that applies it, or by
+    /// the writer that it cannot be appended.
     pub waiter: Option<Waiter>,
-    /// Whom to tell.
+    /// Whom to tell that it is durable, or why it cannot be. Nobody needs both.
     pub reply: Option<Reply>,
 }
 
@@ -157,8 +163,16 @@ pub fn writer(journal: Journal, waiters: Arc<Waiters>) -> (Writer, Loop) {
 }
 
 impl Loop {
-    /// Appends and commits until it is told to stop or the disk fails.
+    /// Appends and commits until it is told to stop or the disk fails. Then nobody is kept waiting.
     pub fn run(mut self) -> Result<(), Error> {
+        let ended = self.work();
+        if ended.is_err() {
+            self.waiters.strand_all();
+        }
+        ended
+    }
+
+    fn work(&mut self) -> Result<(), Error> {
         loop {
             let first = match self.receiver.recv_timeout(SEAL_AFTER) {
                 Ok(message) => message,
@@ -220,10 +234,13 @@ impl Loop {
         self.append_deferred(&mut replies);
         let mut taken = 0;
         let mut go_on = true;
+        // Whether nobody outside waits for this commit.
+        let mut patient = true;
         let mut next = Some(first);
         while let Some(message) = next {
             match message {
                 Message::Append(submission) => {
+                    patient &= submission.draft.urgent;
                     taken += submission.draft.bytes();
                     self.append(submission, &mut replies);
                 }
@@ -231,19 +248,35 @@ impl Loop {
                     self.journal.commit()?;
                     self.save_origins();
                 }
-                Message::With(look) => look(&self.journal),
+                Message::With(look) => {
+                    patient = false;
+                    look(&self.journal);
+                }
                 Message::Stop => {
                     go_on = false;
                     break;
                 }
             }
-            next = if taken < COMMIT_BYTES_MAX { self.receiver.try_recv().ok() } else { None };
+            let wait_max = if patient { PATIENCE } else { Duration::ZERO };
+            next = self.company(taken, wait_max.saturating_sub(started.elapsed()));
         }
         if taken > 0 || !replies.is_empty() {
             self.commit(replies, started, started.elapsed())?;
         }
         self.gauge.unwritten_bytes.fetch_sub(taken as u64, Ordering::Relaxed);
         Ok(go_on)
+    }
+
+    /// What else goes into a commit that has taken in so many bytes.
+    fn company(&self, taken: usize, wait_max: Duration) -> Option<Message> {
+        if taken >= COMMIT_BYTES_MAX {
+            return None;
+        }
+        let queued = self.receiver.try_recv().ok();
+        if queued.is_some() || wait_max.is_zero() {
+            return queued;
+        }
+        self.receiver.recv_timeout(wait_max).ok()
     }
 
     fn commit(&mut self, replies: Replies, from: Instant, appended: Duration) -> Result<(), Error> {
@@ -284,25 +317,28 @@ impl Loop {
         replies: &mut Replies,
     ) -> Option<Submission> {
         let now = self.clock.now();
-        let result = self.journal.append(&submission.draft, now);
-        match &result {
+        match self.journal.append(&submission.draft, now) {
             Ok(receipt) => {
                 self.gauge.disk_full.store(false, Ordering::Relaxed);
                 crate::metrics::appended(receipt.end - receipt.base);
                 if let Some(waiter) = submission.waiter.take() {
-                    self.waiters.register(receipt.base, waiter);
+                    self.waiters.register(waiter, receipt.base, receipt.end);
+                }
+                replies.extend(submission.reply.map(|reply| (reply, Ok(receipt))));
+            }
+            Err(error) => {
+                if matches!(error, AppendError::DiskFull(_)) {
+                    self.gauge.disk_full.store(true, Ordering::Relaxed);
+                    if submission.draft.urgent {
+                        return Some(submission);
+                    }
+                }
+                match submission.waiter {
+                    // Whoever asked may have gone.
+                    Some(waiter) => drop(waiter.send(Err(error))),
+                    None => replies.extend(submission.reply.map(|reply| (reply, Err(error)))),
                 }
             }
-            Err(AppendError::DiskFull { .. }) => {
-                self.gauge.disk_full.store(true, Ordering::Relaxed);
-                if submission.draft.urgent {
-                    return Some(submission);
-                }
-            }
-            Err(_) => {}
-        }
-        if let Some(reply) = submission.reply {
-            replies.push((reply, result));
         }
         None
     }

@@ -59,12 +59,13 @@ impl<S> Floor<S> {
         counts.newest = counts.newest.max(record.time);
         drop(counts);
         if record.tag == tag::COMMAND
-            && let Some(waiter) = self.waiters.take(record.position)
+            && let Some((waiter, position)) = self.waiters.take(record.position)
         {
             let status = crate::record::status_of(record.payload);
             let view = life.mind().view(&life.address().key);
             let (verdict, replayed) = verdict(done, status);
-            self.answers.borrow_mut().push((waiter, Told { verdict, replayed, view }));
+            let told = Told { verdict, replayed, position, view };
+            self.answers.borrow_mut().push((waiter, told));
         }
     }
 

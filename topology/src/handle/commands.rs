@@ -3,6 +3,7 @@
 use super::Handle;
 use crate::api::{CommandError, Commanded, Idempotency};
 use crate::record::{put_command, tag};
+use crate::waiters::Told;
 use crate::writer::Submission;
 use actors::{Address, Entity, codec};
 use state::frame::{Draft, Mark, RecordHead, Way};
@@ -40,31 +41,14 @@ impl Handle {
             return Err(CommandError::Overloaded(why.into()));
         }
         let (waiter, answer) = oneshot::channel();
-        let (reply_sender, reply) = oneshot::channel();
-        let submission = Submission {
-            draft,
-            waiter: Some(waiter),
-            reply: Some(Box::new(move |result| {
-                // Whoever asked may have gone.
-                let _ = reply_sender.send(result);
-            })),
-        };
+        let submission = Submission { draft, waiter: Some(waiter), reply: None };
         self.inner.writer.submit(submission).map_err(|_| CommandError::Stopping)?;
-        let receipt = match reply.await {
-            Ok(Ok(receipt)) => receipt,
-            Ok(Err(error)) => return Err(refused(error)),
-            Err(_) => return Err(CommandError::Interrupted),
-        };
         let told = answer.await.map_err(|_| {
             tracing::warn!(key = %address.key, "the answer to a command was lost");
             CommandError::Interrupted
         })?;
-        Ok(Commanded {
-            verdict: told.verdict,
-            position: receipt.end,
-            view: told.view,
-            replayed: told.replayed,
-        })
+        let Told { verdict, replayed, position, view } = told.map_err(refused)?;
+        Ok(Commanded { verdict, position, view, replayed })
     }
 }
 

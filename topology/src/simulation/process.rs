@@ -215,7 +215,7 @@ impl Process {
         match (&submission.from, result) {
             (From::Client(number), result) => {
                 if let (Ok(receipt), Some(waiter)) = (&result, submission.waiter) {
-                    self.waiters.register(receipt.base, waiter);
+                    self.waiters.register(waiter, receipt.base, receipt.end);
                 }
                 Ok(Appended::Reply((*number, result)))
             }

@@ -58,8 +58,8 @@ pub(super) struct World {
     durable: Vec<Vec<u8>>,
     durable_end: Position,
     carried: BTreeSet<EffectId>,
-    answers: Vec<(usize, Position, oneshot::Receiver<Told>)>,
-    waiting: BTreeMap<usize, oneshot::Receiver<Told>>,
+    answers: Vec<(usize, Position, oneshot::Receiver<Result<Told, AppendError>>)>,
+    waiting: BTreeMap<usize, oneshot::Receiver<Result<Told, AppendError>>>,
     changes: u64,
     crashes: usize,
     deaths: usize,
@@ -347,7 +347,7 @@ impl World {
     fn answers_are_right(&mut self, oracle: &Oracle) {
         for (number, position, receiver) in &mut self.answers {
             // A crash or a restart has cut the others off.
-            let Ok(told) = receiver.try_recv() else { continue };
+            let Ok(Ok(told)) = receiver.try_recv() else { continue };
             let (address, fate) = &oracle.fates[position];
             if oracle.is_fuse(address) && self.mended {
                 // It may have been answered by the version before, and applied by this one.
