@@ -22,6 +22,7 @@ use crate::fresh::AllFresh;
 use crate::kinds::Kinds;
 use crate::life::{Caused, Error, Life, Rest};
 use crate::pending::{Pending, from_stored};
+use crate::remembered::Remembered;
 use crate::waiters::{Told, Waiter, Waiters};
 use actors::{Address, Effects, KindId, Position, Timestamp, codec};
 use hashbrown::HashTable;
@@ -41,6 +42,7 @@ pub struct Floor<S> {
     journal: journal::Reader,
     fresh: Arc<AllFresh>,
     waiters: Arc<Waiters>,
+    remembered: Arc<Remembered>,
     judged: Arc<BTreeSet<Position>>,
     shards: RefCell<Shards<S>>,
     batch: RefCell<Batch>,
@@ -146,6 +148,8 @@ pub struct Ground {
     pub fresh: Arc<AllFresh>,
     /// Who waits for answers.
     pub waiters: Arc<Waiters>,
+    /// What readers remember of residents.
+    pub remembered: Arc<Remembered>,
     /// The records that were judged before this process began.
     pub judged: Arc<BTreeSet<Position>>,
 }
@@ -188,6 +192,7 @@ impl<S> Floor<S> {
             journal: ground.journal,
             fresh: ground.fresh,
             waiters: ground.waiters,
+            remembered: ground.remembered,
             judged: ground.judged,
             shards: RefCell::new(opened),
             batch: RefCell::default(),
@@ -229,6 +234,11 @@ impl<S> Floor<S> {
     /// The store.
     pub fn store(&self) -> &store::Reader {
         &self.store
+    }
+
+    /// What readers remember of residents.
+    pub fn remembered(&self) -> &Remembered {
+        &self.remembered
     }
 
     /// The shard of an address.

@@ -16,6 +16,7 @@ use crate::fresh::AllFresh;
 use crate::kafka::Kafka;
 use crate::kinds::Kinds;
 use crate::options::Options;
+use crate::remembered::Remembered;
 use crate::resident::Directory;
 use crate::tree::Tree;
 use crate::worker::{Link, Marks};
@@ -46,6 +47,7 @@ pub(crate) struct Inner {
     pub(crate) journal: journal::Reader,
     pub(crate) store: store::Reader,
     pub(crate) fresh: Arc<AllFresh>,
+    pub(crate) remembered: Arc<Remembered>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) marks: Arc<Marks>,
     /// Worker `i` hosts every shard `s` with `s % workers == i`.

@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod options;
 pub mod pending;
 pub mod record;
+pub mod remembered;
 pub mod resident;
 pub mod simulation;
 pub mod sinks;

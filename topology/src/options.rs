@@ -19,6 +19,8 @@ pub struct Options {
     pub residents_max: usize,
     /// An entity idle for so long is put to rest, in seconds.
     pub resident_idle_s: u64,
+    /// Rendered answers of residents that have not changed since, all together, in bytes.
+    pub remembered_bytes_max: usize,
     /// Ways in from outside wait while so many records are journaled but not applied.
     pub in_flight_records_max: u64,
     /// Ways in from outside wait while so many bytes wait to be written.
@@ -48,6 +50,7 @@ impl Options {
             workers: 1,
             residents_max: 1_500_000,
             resident_idle_s: 600,
+            remembered_bytes_max: 64 << 20,
             in_flight_records_max: 1_000_000,
             in_flight_bytes_max: 64 << 20,
             batch_bytes_max: 1 << 20,

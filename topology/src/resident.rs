@@ -61,12 +61,14 @@ pub struct Resident {
     place: Rc<Home>,
     /// Its worker's floor and batch.
     home: Rc<(ResidentFloor, Batch)>,
+    /// Whether an answer of it may be remembered.
+    listens: bool,
 }
 
 impl Resident {
     /// Moves in. To be called on the worker's thread.
     pub fn start(place: &Rc<Home>, home: &Rc<(ResidentFloor, Batch)>) -> Addr<Self> {
-        Actor::start(Self { place: place.clone(), home: home.clone() })
+        Actor::start(Self { place: place.clone(), home: home.clone(), listens: false })
     }
 }
 
@@ -86,6 +88,9 @@ impl Handler<Turn> for Resident {
 
     fn handle(&mut self, Turn(first): Turn, _: &mut Context<Self>) {
         let (floor, batch) = &*self.home;
+        if std::mem::take(&mut self.listens) {
+            floor.remembered().forget(self.place.life.borrow().address());
+        }
         // actix tells nobody of a panic: it is caught here, and fails the worker's batch.
         let turn = AssertUnwindSafe(|| floor.turn(&self.place, first));
         let result = std::panic::catch_unwind(turn).unwrap_or_else(|panic| {
@@ -96,7 +101,12 @@ impl Handler<Turn> for Resident {
 }
 
 /// Somebody wants to look at it.
-pub struct Look(pub Box<dyn FnOnce(&Life, &ResidentFloor) + Send>);
+pub struct Look {
+    /// What they see.
+    pub look: Box<dyn FnOnce(&Life, &ResidentFloor) + Send>,
+    /// Whether they may remember it until it changes.
+    pub remembers: bool,
+}
 
 impl Message for Look {
     type Result = ();
@@ -105,7 +115,8 @@ impl Message for Look {
 impl Handler<Look> for Resident {
     type Result = ();
 
-    fn handle(&mut self, Look(look): Look, _: &mut Context<Self>) {
+    fn handle(&mut self, Look { look, remembers }: Look, _: &mut Context<Self>) {
+        self.listens |= remembers;
         let life = self.place.life.borrow();
         let look = AssertUnwindSafe(|| look(&life, &self.home.0));
         if let Err(panic) = std::panic::catch_unwind(look) {

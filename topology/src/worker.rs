@@ -98,6 +98,7 @@ impl Worker {
         });
         let ground = (spec.ground)();
         ground.waiters.strand_all();
+        ground.remembered.forget_all();
         let kinds = ground.kinds;
         let marks = spec.marks.of(&spec.shards);
         let floor = Floor::open(ground, &marks)?;
@@ -273,6 +274,7 @@ impl Worker {
         }
         for evicted in &gone {
             self.spec.directory.remove(&evicted.address);
+            floor.remembered().forget(&evicted.address);
         }
         crate::metrics::passivated(gone.len() as u64);
     }

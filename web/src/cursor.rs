@@ -32,6 +32,11 @@ impl Scope {
         Ok(Self(hash))
     }
 
+    /// The list at `path`, whole.
+    pub(crate) fn plain(path: &str) -> Self {
+        Self::new(path, &Query::default(), &[]).expect("nothing is malformed where nothing is")
+    }
+
     fn checksum(&self, place: &[u8]) -> [u8; 4] {
         let mut hash = self.0.clone();
         hash.update(place);

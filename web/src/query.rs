@@ -7,6 +7,9 @@ use crate::error::Error;
 use crate::text;
 use actors::{Position, Timestamp, id_fault};
 
+/// How many items a page has if it is not said.
+pub(crate) const LIMIT_USUAL: usize = 20;
+
 /// The parameters of one request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
@@ -36,6 +39,11 @@ impl Query {
             return Err(fault(name, "is given more than once"));
         }
         Ok(first)
+    }
+
+    /// Whether any of these is there.
+    pub(crate) fn has_any(&self, names: &[&str]) -> bool {
+        self.0.iter().any(|(given, _)| names.contains(&given.as_str()))
     }
 
     /// `true` or `false`.
@@ -83,9 +91,9 @@ impl Query {
         }
     }
 
-    /// How many items a page has: 1 to 100, 20 if it is not said.
+    /// How many items a page has: 1 to 100, [`LIMIT_USUAL`] if it is not said.
     pub(crate) fn limit(&self) -> Result<usize, Error> {
-        let Some(text) = self.get("limit")? else { return Ok(20) };
+        let Some(text) = self.get("limit")? else { return Ok(LIMIT_USUAL) };
         match number(text) {
             Some(limit @ 1..=100) => Ok(limit as usize),
             _ => Err(fault("limit", "must be a whole number from 1 to 100")),

@@ -8,6 +8,7 @@ use serde::Serialize;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use topology::remembered::Rendered;
 use warp::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 /// An answer on its way out.
@@ -38,6 +39,16 @@ impl Reply {
         let mut body = Envelope::begin(data.len() + 48);
         body.text(data);
         Self::new(200, JSON, body.meta(position).end())
+    }
+
+    /// A rendered answer, read at this position.
+    pub(crate) fn rendered(rendered: &Rendered, position: u64) -> Self {
+        let (before, after) = rendered.text.split_at(rendered.gap);
+        let mut body = Vec::with_capacity(rendered.text.len() + POSITION_BYTES_MAX);
+        body.extend_from_slice(before);
+        write_json(&mut body, &position);
+        body.extend_from_slice(after);
+        Self::new(200, JSON, body)
     }
 
     /// An envelope that the caller has written.
@@ -92,6 +103,8 @@ impl Reply {
 }
 
 const JSON: &str = "application/json";
+/// The digits of a position.
+const POSITION_BYTES_MAX: usize = 20;
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The outer object of an answer, while it is written: data, then meta, then page.
@@ -129,22 +142,28 @@ impl Envelope {
     }
 
     /// Ends the data: `,"meta":{"position":P}`
-    pub(crate) fn meta(self, position: u64) -> Self {
-        self.meta_with(position, &[])
+    pub(crate) fn meta(mut self, position: u64) -> Self {
+        self.0.extend_from_slice(META);
+        self.json(&position);
+        self.0.push(b'}');
+        self
     }
 
-    /// The same, with more numbers in it.
-    pub(crate) fn meta_with(mut self, position: u64, more: &[(&str, u64)]) -> Self {
-        self.0.extend_from_slice(b",\"meta\":{\"position\":");
-        self.json(&position);
-        for (name, value) in more {
+    /// A whole list with counts beside it, and a gap in its meta where the position belongs.
+    pub(crate) fn rendered(mut self, counts: &[(&str, u64)], next: Option<&str>) -> Rendered {
+        self.0.extend_from_slice(META);
+        let gap = self.0.len();
+        for (name, value) in counts {
             self.0.push(b',');
             self.json(name);
             self.0.push(b':');
             self.json(value);
         }
         self.0.push(b'}');
-        self
+        let mut text = self.page(next).end();
+        // It may be kept for long.
+        text.shrink_to_fit();
+        Rendered { text: text.into(), gap }
     }
 
     /// `,"page":{"next":…}`
@@ -160,6 +179,8 @@ impl Envelope {
         self.0
     }
 }
+
+const META: &[u8] = b",\"meta\":{\"position\":";
 
 fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
     serde_json::to_writer(out, value)
@@ -231,7 +252,7 @@ mod tests {
     fn envelopes_are_json() {
         let mut list = Envelope::begin(0);
         list.list(["1", "{}"]);
-        let reply = Reply::enveloped(list.meta_with(7, &[("unread", 2)]).page(Some("abc")));
+        let reply = Reply::rendered(&list.rendered(&[("unread", 2)], Some("abc")), 7);
         assert_eq!(
             String::from_utf8(reply.body).expect("text"),
             r#"{"data":[1,{}],"meta":{"position":7,"unread":2},"page":{"next":"abc"}}"#

@@ -7,6 +7,7 @@ use crate::floor::Ground;
 use crate::fresh::AllFresh;
 use crate::handle::{Handle, Inner};
 use crate::keeper::{self, Keeper, keeper};
+use crate::remembered::Remembered;
 use crate::resident::Directory;
 use crate::sinks::outbox::Outbox;
 use crate::sinks::tail;
@@ -48,6 +49,7 @@ struct Common {
     writer: Writer,
     keeper: Keeper,
     waiters: Arc<Waiters>,
+    remembered: Arc<Remembered>,
     judged: Arc<BTreeSet<Position>>,
     fresh: Arc<AllFresh>,
     directory: Arc<Directory>,
@@ -69,6 +71,7 @@ pub(super) async fn start(mut parts: Parts, sinks: Sinks) -> Result<Engine, Erro
         writer: writer.clone(),
         keeper: keeper.clone(),
         waiters,
+        remembered: Arc::new(Remembered::new(options.remembered_bytes_max)),
         judged,
         fresh: Arc::new(AllFresh::new(parts.marks.shards())),
         directory: Arc::default(),
@@ -85,6 +88,7 @@ pub(super) async fn start(mut parts: Parts, sinks: Sinks) -> Result<Engine, Erro
         journal: journal.clone(),
         store,
         fresh: common.fresh.clone(),
+        remembered: common.remembered.clone(),
         directory: common.directory.clone(),
         marks: parts.marks,
         workers,
@@ -212,7 +216,7 @@ fn ground(handle: &Handle, common: &Common) -> Box<dyn Fn() -> Ground + Send + S
     let (kinds, shards_total) = (inner.kinds, inner.marks.shards());
     let (store, journal) = (inner.store.clone(), inner.journal.clone());
     let (fresh, waiters) = (common.fresh.clone(), common.waiters.clone());
-    let judged = common.judged.clone();
+    let (judged, remembered) = (common.judged.clone(), common.remembered.clone());
     Box::new(move || Ground {
         kinds,
         shards_total,
@@ -220,6 +224,7 @@ fn ground(handle: &Handle, common: &Common) -> Box<dyn Fn() -> Ground + Send + S
         journal: journal.clone(),
         fresh: fresh.clone(),
         waiters: waiters.clone(),
+        remembered: remembered.clone(),
         judged: judged.clone(),
     })
 }

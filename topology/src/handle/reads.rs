@@ -6,6 +6,7 @@ use crate::api::{EventRef, HistoryItem, Read, ReadError};
 use crate::floor::ShardAtRest;
 use crate::life::{self, Life, Rest, mind_at_rest};
 use crate::record::{Prefix, split, tag, tag_name};
+use crate::remembered::{Rendered, Ticket};
 use crate::resident::{Look, ResidentFloor};
 use crate::worker::Link;
 use actors::{Address, DomainEvent, Entity, KindId, Mind, PageLoader, Position, Timestamp};
@@ -26,13 +27,38 @@ impl Handle {
         query: E::Query,
         fresh: Freshness,
     ) -> Result<Read<Option<E::Answer>>, ReadError> {
-        let kind = self.kind(E::KIND).expect("only kinds of this engine are asked");
-        let question = move |mind: &dyn Mind, key: &str, pages: &mut PageLoader<'_>| {
-            let answer: Box<dyn Any + Send> =
-                mind.ask(key, Box::new(query), pages).expect("a query of the kind's own type");
-            *answer.downcast::<E::Answer>().expect("an answer of the kind's own type")
-        };
-        self.inner.question(Address::new(kind, key), Box::new(question), fresh).await
+        let address = Address::new(self.kind_of::<E>(), key);
+        self.inner.question(address, in_own_words::<E>(query), fresh).await
+    }
+
+    /// The same, rendered. What a resident has answered is remembered under `asked`, and the next
+    /// reader is given that unless the entity has changed.
+    pub async fn render<E: Entity>(
+        &self,
+        key: &str,
+        (asked, query): (&'static str, E::Query),
+        fresh: Freshness,
+        render: impl FnOnce(Option<E::Answer>) -> Rendered,
+    ) -> Result<Read<Rendered>, ReadError> {
+        let address = Address::new(self.kind_of::<E>(), key);
+        let link = self.inner.worker_of(self.inner.shard_of(&address));
+        let generation = link.generations().at_work();
+        let position = self.inner.wait(link, fresh).await?;
+        if let Some(value) = self.inner.remembered.get(&address, asked) {
+            return link.still(generation, Read { value, position });
+        }
+        let asking = Asking { question: in_own_words::<E>(query), remembers: true };
+        let read = self.inner.asked(&address, asking, fresh).await?;
+        let (answer, ticket) = read.value;
+        let value = render(answer);
+        if let Some(ticket) = ticket {
+            self.inner.remembered.keep(address, asked, ticket, &value);
+        }
+        Ok(Read { value, position: read.position })
+    }
+
+    fn kind_of<E: Entity>(&self) -> KindId {
+        self.kind(E::KIND).expect("only kinds of this engine are asked")
     }
 
     /// An entity's view as JSON text. `None` if nothing was ever told to it.
@@ -91,43 +117,57 @@ impl Inner {
         question: Question<R>,
         fresh: Freshness,
     ) -> Result<Read<Option<R>>, ReadError> {
-        let shard = self.shard_of(&address);
+        let asking = Asking { question, remembers: false };
+        let Read { value: (value, _), position } = self.asked(&address, asking, fresh).await?;
+        Ok(Read { value, position })
+    }
+
+    /// Asks, and says from when the answer is, if it is a resident's and may be remembered.
+    async fn asked<R: Send + 'static>(
+        &self,
+        address: &Address,
+        asking: Asking<R>,
+        fresh: Freshness,
+    ) -> Result<Read<(Option<R>, Option<Ticket>)>, ReadError> {
+        let shard = self.shard_of(address);
         let link = self.worker_of(shard);
         let generation = link.generations().at_work();
         let position = self.wait(link, fresh).await?;
         // Looked at first: what recovery wakes between the looks below would else be "not found".
         let caught_up = link.is_open();
-        let mut question = Some(question);
+        let mut asking = Some(asking);
         let mut looks = 0;
         // A resident that is put to rest between the look-up and the look gives the question back.
-        while let Some(resident) = self.directory.get(&address).map(|found| found.clone()) {
-            let asked = question.take().expect("a question that was given back");
+        while let Some(resident) = self.directory.get(address).map(|found| found.clone()) {
+            let asked = asking.take().expect("a question that was given back");
+            let remembers = asked.remembers;
             let (answer_sender, answer) = tokio::sync::oneshot::channel();
             let (back_sender, back) = tokio::sync::oneshot::channel();
-            let mut returned = Returned { question: Some(asked), back: Some(back_sender) };
-            resident.do_send(Look(Box::new(move |life, floor| {
-                let asked = returned.question.take().expect("asked once");
+            let mut returned = Returned { asking: Some(asked), back: Some(back_sender) };
+            let look = Box::new(move |life: &Life, floor: &ResidentFloor| {
+                let asked = returned.asking.take().expect("asked once");
                 // Whoever asked may have gone.
                 let _ = answer_sender.send(ask_live(life, floor, asked));
-            })));
+            });
+            resident.do_send(Look { look, remembers });
             match answer.await {
                 // It may have entered the directory, and not have been told anything yet.
-                Ok(None) if !caught_up => return Err(not_caught_up()),
+                Ok((None, _)) if !caught_up => return Err(not_caught_up()),
                 Ok(value) => return link.still(generation, Read { value, position }),
-                Err(_) => question = back.await.ok(),
+                Err(_) => asking = back.await.ok(),
             }
             looks += 1;
-            if question.is_none() || looks > LOOKS_MAX {
+            if asking.is_none() || looks > LOOKS_MAX {
                 return Err(ReadError::Interrupted);
             }
             tokio::task::yield_now().await;
         }
-        let asked = question.expect("asked nobody yet");
-        let value = self.ask_at_rest(shard, &address, asked)?;
+        let asked = asking.expect("asked nobody yet");
+        let value = self.ask_at_rest(shard, address, asked.question)?;
         if value.is_none() && !caught_up {
             return Err(not_caught_up());
         }
-        link.still(generation, Read { value, position })
+        link.still(generation, Read { value: (value, None), position })
     }
 
     fn ask_at_rest<R>(
@@ -175,9 +215,10 @@ impl Inner {
         let caught_up = link.is_open();
         if let Some(resident) = self.directory.get(address).map(|found| found.clone()) {
             let (sender, answer) = tokio::sync::oneshot::channel();
-            resident.do_send(Look(Box::new(move |life, floor| {
+            let look = Box::new(move |life: &Life, floor: &ResidentFloor| {
                 let _ = sender.send(trail_of_life(life, floor));
-            })));
+            });
+            resident.do_send(Look { look, remembers: false });
             if let Ok(trail) = answer.await {
                 let value = Some(trail.map_err(internal)?);
                 return link.still(generation, Read { value, position });
@@ -244,29 +285,50 @@ fn heard_from(frame: &state::frame::Frame, index: usize) -> (Option<Position>, O
     (Some(record.position), named)
 }
 
+/// A question to a resident.
+struct Asking<R> {
+    question: Question<R>,
+    /// Whether the answer is to be remembered.
+    remembers: bool,
+}
+
 /// A question on its way to a resident; if nobody takes it, it goes back.
 struct Returned<R> {
-    question: Option<Question<R>>,
-    back: Option<tokio::sync::oneshot::Sender<Question<R>>>,
+    asking: Option<Asking<R>>,
+    back: Option<tokio::sync::oneshot::Sender<Asking<R>>>,
 }
 
 impl<R> Drop for Returned<R> {
     fn drop(&mut self) {
-        if let (Some(question), Some(back)) = (self.question.take(), self.back.take()) {
+        if let (Some(asking), Some(back)) = (self.asking.take(), self.back.take()) {
             // Whoever asked may have gone.
-            let _ = back.send(question);
+            let _ = back.send(asking);
         }
     }
 }
 
-fn ask_live<R>(life: &Life, floor: &ResidentFloor, question: Question<R>) -> Option<R> {
+fn in_own_words<E: Entity>(query: E::Query) -> Question<E::Answer> {
+    Box::new(move |mind: &dyn Mind, key: &str, pages: &mut PageLoader<'_>| {
+        let answer: Box<dyn Any + Send> =
+            mind.ask(key, Box::new(query), pages).expect("a query of the kind's own type");
+        *answer.downcast::<E::Answer>().expect("an answer of the kind's own type")
+    })
+}
+
+fn ask_live<R>(
+    life: &Life,
+    floor: &ResidentFloor,
+    asked: Asking<R>,
+) -> (Option<R>, Option<Ticket>) {
     if life.is_unborn() {
-        return None;
+        return (None, None);
     }
+    let ticket = asked.remembers.then(|| floor.remembered().ticket(life.address()));
     let shard = floor.shard_of(life.address());
     let rest = ShardAtRest { store: floor.store(), shard };
     let mut loader = |page: u32| life.page(page, &rest).ok().flatten();
-    Some(question(life.mind(), &life.address().key, &mut loader))
+    let answer = (asked.question)(life.mind(), &life.address().key, &mut loader);
+    (Some(answer), ticket)
 }
 
 fn trail_of_life(life: &Life, floor: &ResidentFloor) -> Result<Vec<Position>, life::Error> {

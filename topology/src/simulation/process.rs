@@ -14,6 +14,7 @@ use crate::fresh::AllFresh;
 use crate::hear::Hearer;
 use crate::kinds::Kinds;
 use crate::pending::{What, put_fired};
+use crate::remembered::Remembered;
 use crate::sinks::gateway::Gateway;
 use crate::sinks::outbox::Outbox;
 use crate::sinks::{GATEWAY_BOOK, tail};
@@ -427,6 +428,8 @@ fn ground(
         journal: journal.reader(),
         fresh: fresh.clone(),
         waiters: waiters.clone(),
+        // There are no readers.
+        remembered: Arc::new(Remembered::new(0)),
         judged: judged.clone(),
     }
 }

@@ -7,10 +7,12 @@ use super::commands;
 use crate::call::Call;
 use crate::cursor::{Scope, refused};
 use crate::error::Error;
+use crate::query::LIMIT_USUAL;
 use crate::reply::{Envelope, Reply};
 use actors::inbox::{Answer, Archived, Event, Inbox, ItemId, ItemView, List, Listed, Query};
 use serde_json::json;
 use topology::Freshness;
+use topology::remembered::Rendered;
 
 /// What `?archived=` takes.
 const ARCHIVED: &[(&str, Archived)] =
@@ -18,23 +20,38 @@ const ARCHIVED: &[(&str, Archived)] =
 /// About the size of an item as JSON.
 const ITEM_BYTES: usize = 320;
 
-/// Asks for a part of the inbox; one that is not there is empty.
+/// What changes the list. A plain one has none of them, and is what nearly everybody asks for.
+const PARAMETERS: [&str; 4] = ["unread", "archived", "limit", "cursor"];
+
+/// The list in an answer; that of an inbox that is not there is empty.
+fn listed(answer: Option<Answer>) -> Listed {
+    match answer {
+        Some(Answer::List(listed)) => listed,
+        Some(Answer::Item(_)) => unreachable!("an inbox answers a list with a list"),
+        None => Listed { items: Vec::new(), next: None, unread: 0, total: 0 },
+    }
+}
+
+/// Asks for a part of the inbox.
 async fn ask_list(call: &Call, list: List, fresh: Freshness) -> Result<(Listed, u64), Error> {
     let read = call.handle.ask::<Inbox>(call.id(0), Query::List(list), fresh).await?;
-    let listed = match read.value {
-        Some(Answer::List(listed)) => listed,
-        Some(Answer::Item(_)) => {
-            return Err(Error::Internal("an inbox answered a list with an item".to_owned()));
-        }
-        None => Listed { items: Vec::new(), next: None, unread: 0, total: 0 },
-    };
-    Ok((listed, read.position))
+    Ok((listed(read.value), read.position))
 }
 
 /// `GET /users/{user}/inbox`
 pub(super) async fn list(call: Call) -> Result<Reply, Error> {
-    let filters = ["unread", "archived"];
-    let scope = Scope::new(call.path.as_str(), &call.query, &filters)?;
+    let fresh = call.fresh()?;
+    // A cursor belongs to the path as it was sent, and an id can be sent in many ways.
+    if !call.query.has_any(&PARAMETERS) && !call.path.as_str().contains('%') {
+        let list =
+            List { unread: false, archived: Archived::default(), limit: LIMIT_USUAL, before: None };
+        let asked = ("list", Query::List(list));
+        let scope = Scope::plain(call.path.as_str());
+        let render = |answer| rendered(&listed(answer), &scope);
+        let read = call.handle.render::<Inbox>(call.id(0), asked, fresh, render).await?;
+        return Ok(Reply::rendered(&read.value, read.position));
+    }
+    let scope = Scope::new(call.path.as_str(), &call.query, &["unread", "archived"])?;
     let before = scope.open_text(&call.query)?;
     let before = match before {
         Some(place) => Some(ItemId::parse(&place).ok_or_else(refused)?),
@@ -46,12 +63,16 @@ pub(super) async fn list(call: Call) -> Result<Reply, Error> {
         limit: call.query.limit()?,
         before,
     };
-    let (listed, position) = ask_list(&call, list, call.fresh()?).await?;
+    let (listed, position) = ask_list(&call, list, fresh).await?;
+    Ok(Reply::rendered(&rendered(&listed, &scope), position))
+}
+
+fn rendered(listed: &Listed, scope: &Scope) -> Rendered {
     let next = listed.next.map(|place| scope.seal(place.to_string().as_bytes()));
     let mut body = Envelope::begin(listed.items.len() * ITEM_BYTES);
     body.json(&listed.items);
     let counts = [("unread", u64::from(listed.unread)), ("total", u64::from(listed.total))];
-    Ok(Reply::enveloped(body.meta_with(position, &counts).page(next.as_deref())))
+    body.rendered(&counts, next.as_deref())
 }
 
 /// One of the user's items.
