@@ -10,6 +10,7 @@ use crate::client;
 use crate::helper::Helper;
 use crate::scratch::Scratch;
 use crate::served::Served;
+use crate::usage::Usage;
 use crate::{Error, report};
 use serde::Serialize;
 use state::disk::{Disk, RealDisk};
@@ -45,6 +46,9 @@ pub struct Figures {
     pub commands_per_second: f64,
     /// 64 clients: half of their commands were answered within this.
     pub together_p50_ms: f64,
+    /// 64 clients: the CPU time of server and gateway a command, in µs, with all that follows from
+    /// it; the clients' is not in it.
+    pub cpu_us_per_command: f64,
     /// What 64 clients could have at best from this disk: 64 commands an fdatasync.
     pub bound_commands_per_second: f64,
 }
@@ -78,7 +82,9 @@ pub fn run(data: Option<&Path>, helper: &Helper) -> Result<Figures, Error> {
     syncs_us.extend(syncs(scratch.path())?);
     report::progress("64 clients");
     ask("warm-together", CLIENTS, TOGETHER / 10)?;
+    let before = Usage::now();
     let together = ask("together", CLIENTS, TOGETHER)?;
+    let cpu_us = Usage::now().since(&before).cpu_us;
     runtime.block_on(Box::pin(served.close()))?;
     syncs_us.sort_unstable();
     let fdatasync_p50_ms = syncs_us[syncs_us.len() / 2] as f64 / 1_000.0;
@@ -89,6 +95,7 @@ pub fn run(data: Option<&Path>, helper: &Helper) -> Result<Figures, Error> {
         p50_by_fdatasync: alone.p50_ms / fdatasync_p50_ms,
         commands_per_second: together.per_second,
         together_p50_ms: together.p50_ms,
+        cpu_us_per_command: cpu_us as f64 / TOGETHER as f64,
         bound_commands_per_second: CLIENTS as f64 * 1_000.0 / fdatasync_p50_ms,
     })
 }

@@ -9,6 +9,7 @@ use crate::feed::{self, Feed, Files};
 use crate::helper::Helper;
 use crate::scratch::Scratch;
 use crate::served::{ANY, Served};
+use crate::usage::Usage;
 use crate::{Error, engine, report};
 use bytes::Bytes;
 use serde::Serialize;
@@ -37,6 +38,10 @@ pub struct Figures {
     pub bare_per_second: f64,
     /// Half of all reads were answered within this.
     pub p50_ms: f64,
+    /// The server's CPU time a read, in µs; the client's is not in it.
+    pub cpu_us_per_read: f64,
+    /// The same of the bare route.
+    pub bare_cpu_us: f64,
     /// How long an answer's body is.
     pub answer_bytes: f64,
 }
@@ -56,11 +61,11 @@ pub fn run(data: Option<&Path>, helper: &Helper) -> Result<Figures, Error> {
     runtime.block_on(Box::pin(fill(&served, &files)))?;
     let body = runtime.block_on(one_answer(served.address))?;
     report::progress("reading inboxes");
-    let reads = measure(helper, served.address)?;
+    let (reads, reads_cpu_us) = measure(helper, served.address)?;
     runtime.block_on(Box::pin(served.close()))?;
     report::progress("asking the bare route");
     let answer_bytes = body.len() as f64;
-    let bare = {
+    let (bare, bare_cpu_us) = {
         let limits = web::Options::new(ANY).limits;
         let server = runtime.block_on(web::Server::bind(ANY, limits));
         let server = server.map_err(Error::io("bind", &dir))?;
@@ -73,6 +78,8 @@ pub fn run(data: Option<&Path>, helper: &Helper) -> Result<Figures, Error> {
         reads_per_second: reads.per_second,
         bare_per_second: bare.per_second,
         p50_ms: reads.p50_ms,
+        cpu_us_per_read: reads_cpu_us,
+        bare_cpu_us,
         answer_bytes,
     })
 }
@@ -103,7 +110,8 @@ async fn one_answer(address: SocketAddr) -> Result<Bytes, Error> {
     Ok(Bytes::from(answer))
 }
 
-fn measure(helper: &Helper, address: SocketAddr) -> Result<client::Figures, Error> {
+/// What the client sees, and the server's CPU time a request in µs.
+fn measure(helper: &Helper, address: SocketAddr) -> Result<(client::Figures, f64), Error> {
     let ask = |requests: u64| {
         let words = ["bench", "client", "--load", "inboxes"].map(str::to_owned);
         let mut arguments = Vec::from(words);
@@ -118,5 +126,7 @@ fn measure(helper: &Helper, address: SocketAddr) -> Result<client::Figures, Erro
         helper.run::<client::Figures>(&arguments)
     };
     ask(REQUESTS / 10)?;
-    ask(REQUESTS)
+    let before = Usage::now();
+    let figures = ask(REQUESTS)?;
+    Ok((figures, Usage::now().since(&before).cpu_us as f64 / REQUESTS as f64))
 }

@@ -14,6 +14,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+/// What is offered within this is carried together: a sink that syncs a book does so once for all.
+/// Nobody waits for a delivery's answer, and commands wait for the same disk.
+const GATHER: Duration = Duration::from_millis(1);
+
 /// A delivery, as a worker offers it.
 pub type Offer = Outgoing;
 
@@ -62,6 +66,7 @@ impl Dispatcher {
                 offer = offers.recv() => match offer {
                     Some(offer) => {
                         core.offer(offer);
+                        tokio::time::sleep(GATHER).await;
                         while let Ok(offer) = offers.try_recv() {
                             core.offer(offer);
                         }
