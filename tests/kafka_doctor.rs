@@ -68,7 +68,8 @@ fn a_configuration_that_works_is_well_from_the_first_step_to_the_last() {
     let topic = fresh("doctor");
     brokers.make_topic(&topic, 2);
     let table = format!(
-        "brokers = \"{}\"\nsink_topic = \"{topic}\"\nexactly_once = true",
+        "brokers = \"{}\"\nsink_topic = \"{topic}\"\ntopics = [\"{topic}\"]\n\
+         exactly_once = true",
         brokers.addresses
     );
     says(
@@ -78,6 +79,8 @@ fn a_configuration_that_works_is_well_from_the_first_step_to_the_last() {
             "ok     broker",
             "is a broker of Kafka",
             "ok     connection",
+            "ok     topic",
+            "ok     group",
             "2 partitions",
             "ok     transactions",
         ],
@@ -89,11 +92,10 @@ fn topics_users_and_permissions_that_are_wrong_are_named() {
     let Some(brokers) = brokers() else { return };
     let missing = fresh("missing");
     let table = format!("brokers = \"{}\"\nsink_topic = \"{missing}\"", brokers.addresses);
-    says(
-        &table,
-        1,
-        &["ok     connection", &format!("wrong  sink topic {missing}"), "make the topic"],
-    );
+    let words = ["ok     connection", &format!("wrong  sink topic {missing}"), "make the topic"];
+    says(&table, 1, &words);
+    let topic = &format!("wrong  topic {missing}");
+    says(&format!("{table}\ntopics = [\"{missing}\"]"), 1, &[topic, "several things are wrong"]);
 
     let Ok(sasl) = std::env::var("BELLWETHER_TEST_KAFKA_SASL") else {
         println!("skipped: BELLWETHER_TEST_KAFKA_SASL names no listener");
@@ -103,7 +105,8 @@ fn topics_users_and_permissions_that_are_wrong_are_named() {
     brokers.make_topic(&topic, 1);
     let table = |user: &str, password: &str| {
         format!(
-            "brokers = \"{sasl}\"\nsink_topic = \"{topic}\"\nexactly_once = true\n[kafka.client]\n\
+            "brokers = \"{sasl}\"\nsink_topic = \"{topic}\"\nexactly_once = true\n\
+             topics = [\"{topic}\"]\n[kafka.client]\n\
              security.protocol = \"sasl_plaintext\"\nsasl.mechanism = \"PLAIN\"\n\
              sasl.username = \"{user}\"\nsasl.password = \"{password}\""
         )
@@ -114,7 +117,9 @@ fn topics_users_and_permissions_that_are_wrong_are_named() {
         1,
         &["wrong  connection", "Authentication failed", "sasl.password"],
     );
-    says(&table("guest", "guest"), 1, &["wrong  transactions", "let this user"]);
+    let unreadable = format!("wrong  topic {topic}");
+    let words = [&unreadable, "wrong  group bellwether", "wrong  transactions", "let this user"];
+    says(&table("guest", "guest"), 1, &words);
     let silent = format!("brokers = \"{sasl}\"\nsink_topic = \"{topic}\"");
     says(&silent, 1, &["wrong  connection", "security.protocol"]);
 }

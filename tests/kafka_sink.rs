@@ -31,13 +31,16 @@ const CLIENTS: u64 = 3;
 const PARTITIONS: u32 = 3;
 
 fn start(addresses: &str, topic: &str, exactly_once: bool) -> (tempfile::TempDir, Process) {
+    configured(&format!(
+        "brokers = \"{addresses}\"\nsink_topic = \"{topic}\"\nexactly_once = {exactly_once}"
+    ))
+}
+
+/// A process with this `[kafka]` table.
+fn configured(table: &str) -> (tempfile::TempDir, Process) {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("bellwether.toml");
-    let text = format!(
-        "[kafka]\nbrokers = \"{addresses}\"\nsink_topic = \"{topic}\"\n\
-         exactly_once = {exactly_once}\n"
-    );
-    std::fs::write(&config, text).unwrap();
+    std::fs::write(&config, format!("[kafka]\n{table}\n")).unwrap();
     let process = Process::start(&["--config", config.to_str().unwrap()]);
     process.wait_ready();
     (dir, process)
@@ -208,6 +211,54 @@ fn a_broker_that_hangs_or_dies_in_the_middle_of_transactions_costs_and_doubles_n
     until(&process, "all is sent", |sink| sink["state"] == "sending" && sink["lag_records"] == 0);
     assert!(process.terminate().success());
     assert_eq!(received(&brokers.read(&topic)), published(&process.data()));
+}
+
+#[test]
+fn records_that_are_no_events_are_copied_once_with_where_they_stood_and_why() {
+    let Some(brokers) = brokers() else { return };
+    let _undisturbed = undisturbed();
+    let topic = fresh("poison");
+    brokers.make_topic(&topic, 1);
+    // Every third is an event; the others are no JSON, or do not say what they are.
+    let value = |nth: u64| match nth % 3 {
+        0 => json!({"type": "LESSON_COMPLETED", "user_id": "u-1", "course_id": "c-1",
+            "lesson_id": nth.to_string()})
+        .to_string(),
+        1 => format!("no JSON {nth}"),
+        _ => json!({"user_id": nth.to_string()}).to_string(),
+    };
+    let values: Vec<String> = (0..90).map(value).collect();
+    brokers.write(&topic, &values);
+    let (_dir, mut process) = configured(&format!(
+        "brokers = \"{}\"\ntopics = [\"{topic}\"]\ngroup = \"{topic}\"\nsink_topic = \"\"\n\
+         exactly_once = true\ndlq = true",
+        brokers.addresses
+    ));
+    until(&process, "all is copied", |sink| sink["sent"] == 60 && sink["lag_records"] == 0);
+    process.kill();
+    process.restart();
+    process.wait_ready();
+    let total = || process.get("/api/v1/users/u-1/inbox")["meta"]["total"].clone();
+    assert_eq!(total(), 30);
+    until(&process, "nothing is left", |sink| {
+        sink["state"] == "sending" && sink["lag_records"] == 0
+    });
+    assert!(process.terminate().success());
+    let copies = brokers.read(&format!("dlq.{topic}"));
+    let mut found: Vec<(u64, String, String)> = copies
+        .into_iter()
+        .map(|copy| {
+            assert_eq!(copy.headers["bellwether_topic"], topic);
+            assert_eq!(copy.headers["bellwether_partition"], "0");
+            let offset = copy.headers["bellwether_offset"].parse().unwrap();
+            (offset, copy.headers["bellwether_code"].clone(), copy.value)
+        })
+        .collect();
+    found.sort();
+    let code = |nth: u64| if nth % 3 == 1 { "not-json" } else { "no-type" };
+    let bad = (0..90).filter(|nth| nth % 3 != 0);
+    let wanted: Vec<_> = bad.map(|nth| (nth, code(nth).to_owned(), value(nth))).collect();
+    assert_eq!(found, wanted);
 }
 
 #[test]

@@ -39,8 +39,8 @@ fn plan(kafka: &Kafka) -> Plan {
     Plan {
         brokers: kafka.brokers.clone(),
         client: kafka.client.clone(),
-        topics: Vec::new(),
-        group: String::new(),
+        topics: kafka.topics.clone(),
+        group: kafka.group.clone(),
         sink_topics: routes.topics().into_iter().map(str::to_owned).collect(),
         exactly_once: kafka.exactly_once,
     }

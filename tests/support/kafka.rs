@@ -7,8 +7,9 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// How long the reader waits for one more record before it says that it has all: the first comes
 /// only when Java, on a machine with much else to do, has found its brokers.
@@ -63,6 +64,21 @@ impl Brokers {
         let made =
             self.tool("TopicCommand", &["--create", "--topic", topic, "--partitions", &partitions]);
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+
+    /// Writes these values to a topic, with Kafka's own producer.
+    pub(crate) fn write(&self, topic: &str, values: &[String]) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
+        let mut writer = Command::new(script)
+            .args(["tool", "org.apache.kafka.tools.ConsoleProducer"])
+            .args(["--bootstrap-server", &self.addresses, "--topic", topic])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let text: String = values.iter().map(|value| format!("{value}\n")).collect();
+        writer.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(writer.wait().unwrap().success());
     }
 
     /// Everything on a topic that was committed, in the order of each partition.
