@@ -96,7 +96,7 @@ pub fn run(plan: &Plan, helper: &Helper) -> Result<Figures, Error> {
 /// # Errors
 /// The engine fails.
 pub fn fill(plan: &Plan, done: impl FnOnce(Filled) -> Result<(), Error>) -> Result<(), Error> {
-    let dir = plan.data.as_deref().unwrap_or(Path::new("."));
+    let dir = plan.data.as_deref().unwrap_or_else(|| Path::new("."));
     let feed = feed::Plan { events: plan.events, users: plan.users, partitions: 2 };
     let files = Files::write(dir, feed)?;
     let runtime = tokio::runtime::Runtime::new().map_err(Error::io("start threads in", dir))?;

@@ -76,7 +76,7 @@ impl Brokers {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let text: String = values.iter().map(|value| format!("{value}\n")).collect();
+        let text = values.join("\n") + "\n";
         writer.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         assert!(writer.wait().unwrap().success());
     }
