@@ -60,6 +60,7 @@ async fn a_topic_made_again_is_noticed_whatever_its_length() {
         let why = until_waiting(&running).await;
         assert!(why.starts_with("the topic was deleted and made again"), "{test}: {why}");
         assert_eq!(read(&data), [each_once(0..100)], "{test}: nothing is applied");
+        assert_eq!(running.engine.handle().sources()[0].position, Some(100));
         let handle = running.engine.handle();
         let refused = handle.decide_source(&bench.topic, 1, Decision::Restart).await;
         assert_eq!(refused.unwrap_err().to_string(), "there is no such partition here");

@@ -35,8 +35,12 @@ pub(super) fn describe(error: &KafkaError) -> (&'static str, &'static str) {
         Some(Code::FencedInstanceId) => {
             ("fenced", "another process has the same group.instance.id: each needs its own")
         }
-        Some(Code::BadCompression | Code::NotImplemented | Code::BadMessage) => {
-            ("unreadable", "a batch is damaged or compressed in a way that this program lacks")
+        Some(Code::BadMessage) => (
+            "unreadable",
+            "what answers does not speak Kafka's protocol, or a batch of the topic is damaged",
+        ),
+        Some(Code::BadCompression | Code::NotImplemented) => {
+            ("unreadable", "a batch is compressed in a way that this program lacks")
         }
         Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
             ("too-large", "raise receive.message.max.bytes under [kafka.client]")

@@ -66,6 +66,7 @@ impl Part {
                 }
             };
         };
+        self.state().would_be_next = Some(next.offset);
         let Some((decision, told)) = self.decided(kafka, &finding) else { return Ok(None) };
         let offset = decision.offset(next.offset, &exam.log);
         let why = match decision {

@@ -45,6 +45,8 @@ pub(super) struct State {
     /// Set when it is taken from us before it has finished.
     pub(super) withdrawn: Arc<AtomicBool>,
     pub(super) waiting: Option<Waiting>,
+    /// The offset that would be next, while it waits.
+    pub(super) would_be_next: Option<u64>,
     pub(super) decision: Option<(Decision, Option<Told>)>,
     pub(super) last_error: Option<String>,
 }
@@ -151,9 +153,11 @@ impl Part {
         (durable.next, durable.position) = (Some(next), position);
     }
 
-    /// The first offset that is not durable.
+    /// The first offset that is not durable. Only what was proven is ever committed, so one that
+    /// waits has another place for it.
     pub(super) fn position(&self) -> Option<u64> {
-        self.durable.lock().expect("nobody panics while copying").next
+        let durable = self.durable.lock().expect("nobody panics while copying").next;
+        durable.or_else(|| self.state().would_be_next)
     }
 
     /// Whether it is ours, and what it waits for, and what went wrong last.
