@@ -7,7 +7,7 @@
 use crate::floor::{Floor, Place};
 use crate::hear::panic_text;
 use crate::life::{Error, Life};
-use actix::{Actor, Addr, Context, Handler, Message};
+use actix::{Actor, Addr, Context, Handler, Message, WeakAddr};
 use actors::Address;
 use dashmap::DashMap;
 use std::cell::{Cell, RefCell};
@@ -126,4 +126,31 @@ impl Handler<Look> for Resident {
 }
 
 /// Who is live, and where: for readers. Only a resident's own worker puts it here or takes it away.
-pub type Directory = DashMap<Address, Addr<Resident>>;
+///
+/// Weak addresses: every strong one is two allocations, and an address that is here for a million
+/// residents is used for few of them. It can be used as long as the resident lives, because its
+/// place on the floor holds a strong one.
+#[derive(Default)]
+pub struct Directory(DashMap<Address, WeakAddr<Resident>>);
+
+impl Directory {
+    /// The address of a resident, if it is live.
+    pub fn find(&self, address: &Address) -> Option<Addr<Resident>> {
+        self.0.get(address)?.upgrade()
+    }
+
+    /// A resident has moved in.
+    pub fn enter(&self, address: Address, seat: &Addr<Resident>) {
+        self.0.insert(address, seat.downgrade());
+    }
+
+    /// A resident has moved out.
+    pub fn leave(&self, address: &Address) {
+        self.0.remove(address);
+    }
+
+    /// The residents of these addresses are gone.
+    pub fn purge(&self, gone: impl Fn(&Address) -> bool) {
+        self.0.retain(|address, _| !gone(address));
+    }
+}

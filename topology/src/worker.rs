@@ -92,9 +92,9 @@ impl Worker {
     /// thread.
     pub fn open(spec: Arc<Spec>) -> Result<Self, Error> {
         let generation = spec.link.next_generation();
-        spec.directory.retain(|address, _| {
+        spec.directory.purge(|address| {
             let shard = crate::floor::shard_of(address.hash(), spec.marks.shards());
-            !spec.shards.contains(&shard)
+            spec.shards.contains(&shard)
         });
         let ground = (spec.ground)();
         ground.waiters.strand_all();
@@ -183,7 +183,7 @@ impl Worker {
         let directory = &self.spec.directory;
         let turns = floor.plan(frames, |place| {
             let seat = Resident::start(place, home);
-            directory.insert(place.life.borrow().address().clone(), seat.clone());
+            directory.enter(place.life.borrow().address().clone(), &seat);
             seat
         })?;
         batch.begin(turns.len());
@@ -273,7 +273,7 @@ impl Worker {
             gone.extend(floor.evict(shard, 1, over / shards + 64));
         }
         for evicted in &gone {
-            self.spec.directory.remove(&evicted.address);
+            self.spec.directory.leave(&evicted.address);
             floor.remembered().forget(&evicted.address);
         }
         crate::metrics::passivated(gone.len() as u64);

@@ -138,7 +138,7 @@ impl Inner {
         let mut asking = Some(asking);
         let mut looks = 0;
         // A resident that is put to rest between the look-up and the look gives the question back.
-        while let Some(resident) = self.directory.get(address).map(|found| found.clone()) {
+        while let Some(resident) = self.directory.find(&address) {
             let asked = asking.take().expect("a question that was given back");
             let remembers = asked.remembers;
             let (answer_sender, answer) = tokio::sync::oneshot::channel();
@@ -213,7 +213,7 @@ impl Inner {
         let generation = link.generations().at_work();
         let position = self.wait(link, fresh).await?;
         let caught_up = link.is_open();
-        if let Some(resident) = self.directory.get(address).map(|found| found.clone()) {
+        if let Some(resident) = self.directory.find(address) {
             let (sender, answer) = tokio::sync::oneshot::channel();
             let look = Box::new(move |life: &Life, floor: &ResidentFloor| {
                 let _ = sender.send(trail_of_life(life, floor));
