@@ -133,10 +133,22 @@ impl Handler<Look> for Resident {
 #[derive(Default)]
 pub struct Directory(DashMap<Address, WeakAddr<Resident>>);
 
+/// Who is found at an address.
+pub enum Found {
+    /// Nobody: what is at rest is all there is.
+    Nobody,
+    /// A resident that is about to be gone: put to rest, or with its worker. What is at rest may be
+    /// older than what it knew.
+    Leaving,
+    /// A resident.
+    Live(Addr<Resident>),
+}
+
 impl Directory {
-    /// The address of a resident, if it is live.
-    pub fn find(&self, address: &Address) -> Option<Addr<Resident>> {
-        self.0.get(address)?.upgrade()
+    /// Who lives at an address.
+    pub fn find(&self, address: &Address) -> Found {
+        let Some(found) = self.0.get(address) else { return Found::Nobody };
+        found.upgrade().map_or(Found::Leaving, Found::Live)
     }
 
     /// A resident has moved in.

@@ -72,7 +72,7 @@ async fn what_goes_in_comes_out_and_is_there_after_a_stop_and_after_a_crash() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_engine_can_be_stopped_before_its_workers_have_begun() {
     let data = tempfile::tempdir().expect("a directory");
-    for _ in 0..10 {
+    for _ in 0..4 {
         let engine = start(data.path()).await;
         engine.drain().await.expect("stops");
     }

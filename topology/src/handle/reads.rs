@@ -7,8 +7,9 @@ use crate::floor::ShardAtRest;
 use crate::life::{self, Life, Rest, mind_at_rest};
 use crate::record::{Prefix, split, tag, tag_name};
 use crate::remembered::{Rendered, Ticket};
-use crate::resident::{Look, ResidentFloor};
+use crate::resident::{Found, Look, Resident, ResidentFloor};
 use crate::worker::Link;
+use actix::Addr;
 use actors::{Address, DomainEvent, Entity, KindId, Mind, PageLoader, Position, Timestamp};
 use state::row::{Row, Trail, key};
 use std::any::Any;
@@ -138,7 +139,7 @@ impl Inner {
         let mut asking = Some(asking);
         let mut looks = 0;
         // A resident that is put to rest between the look-up and the look gives the question back.
-        while let Some(resident) = self.directory.find(&address) {
+        while let Some(resident) = self.resident(&address).await? {
             let asked = asking.take().expect("a question that was given back");
             let remembers = asked.remembers;
             let (answer_sender, answer) = tokio::sync::oneshot::channel();
@@ -168,6 +169,18 @@ impl Inner {
             return Err(not_caught_up());
         }
         link.still(generation, Read { value: (value, None), position })
+    }
+
+    /// The resident at an address, if anybody lives there.
+    async fn resident(&self, address: &Address) -> Result<Option<Addr<Resident>>, ReadError> {
+        for _ in 0..=LOOKS_MAX {
+            match self.directory.find(address) {
+                Found::Live(resident) => return Ok(Some(resident)),
+                Found::Nobody => return Ok(None),
+                Found::Leaving => tokio::task::yield_now().await,
+            }
+        }
+        Err(ReadError::Interrupted)
     }
 
     fn ask_at_rest<R>(
@@ -213,7 +226,7 @@ impl Inner {
         let generation = link.generations().at_work();
         let position = self.wait(link, fresh).await?;
         let caught_up = link.is_open();
-        if let Some(resident) = self.directory.find(address) {
+        if let Some(resident) = self.resident(address).await? {
             let (sender, answer) = tokio::sync::oneshot::channel();
             let look = Box::new(move |life: &Life, floor: &ResidentFloor| {
                 let _ = sender.send(trail_of_life(life, floor));
