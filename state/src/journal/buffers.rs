@@ -71,7 +71,8 @@ mod tests {
         assert_eq!((lent.len(), lent.as_ptr()), (LENT_BYTES_MIN, place));
         let frame = lent.slice(10..20);
         drop(lent);
-        assert_ne!(buffers.take().as_ptr(), place, "a frame of it is still out");
+        let other = buffers.take();
+        assert_ne!(other.as_ptr(), place, "a frame of it is still out");
         assert_eq!(&frame[..], [1; 10]);
         drop(frame);
         let again = buffers.take();
@@ -86,6 +87,7 @@ mod tests {
         large.extend_from_slice(b"a frame");
         let place = large.as_ptr();
         assert_ne!(buffers.lend(large).as_ptr(), place);
-        assert_eq!(buffers.take().as_ptr(), place);
+        let again = buffers.take();
+        assert_eq!(again.as_ptr(), place);
     }
 }
