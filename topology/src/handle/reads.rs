@@ -139,7 +139,7 @@ impl Inner {
         let mut asking = Some(asking);
         let mut looks = 0;
         // A resident that is put to rest between the look-up and the look gives the question back.
-        while let Some(resident) = self.resident(&address).await? {
+        while let Some(resident) = self.resident(address).await? {
             let asked = asking.take().expect("a question that was given back");
             let remembers = asked.remembers;
             let (answer_sender, answer) = tokio::sync::oneshot::channel();
