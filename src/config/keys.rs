@@ -154,7 +154,7 @@ pub(super) static KEYS: &[Key] = &[
         "engine.residents_max",
         "1000000",
         count("residents", 100, 100_000_000),
-        "How many entities are live in memory, at some 2 KB each, before idle ones are put to rest.",
+        "How many entities are live in memory, some 2 KB each, before idle ones are put to rest.",
     ),
     key(
         "engine.resident_idle_s",

@@ -377,7 +377,7 @@ impl Kafka {
         default("group.instance.id", &format!("bellwether-{}", self.journal));
         default("client.id", "bellwether");
         // Of each partition: what is fetched ahead of the journal.
-        default("queued.max.messages.kbytes", "16384");
+        default("queued.max.messages.kbytes", "4096");
         default("fetch.wait.max.ms", "100");
         config
     }
