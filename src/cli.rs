@@ -40,6 +40,8 @@ pub(crate) enum Verb {
     Journal(Journal),
     /// Checks a data directory at rest: checksums, positions, and every row against the journal
     Verify(AtRest),
+    /// Plays the engine's core in worlds that fail, a seed each, and checks every promise
+    Simulate(Simulate),
     /// Looks at the Kafka configuration step by step, and says what is wrong and what to do
     Doctor(Doctor),
     /// Measured comparisons, each in one run against a named baseline
@@ -50,6 +52,29 @@ pub(crate) enum Verb {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// How many seeds
+    #[arg(long, value_name = "N", default_value_t = 100,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) seeds: u64,
+    /// The first seed
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) from: u64,
+    /// Prints what came of each seed
+    #[arg(long)]
+    pub(crate) trace: bool,
+    /// How much clients want, instead of what the seed says
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    pub(crate) wants: Option<usize>,
+    /// After how many changes to the disk the power goes, each time, instead of what the seed says
+    #[arg(long, value_name = "N,N", hide_short_help = true)]
+    pub(crate) crashes: Option<String>,
+    /// Whether the disk fails now and then, instead of what the seed says
+    #[arg(long, value_name = "BOOL", hide_short_help = true)]
+    pub(crate) faults: Option<bool>,
 }
 
 #[derive(Debug, Default, Args)]

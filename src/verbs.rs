@@ -11,6 +11,7 @@ mod ingest;
 mod inspect;
 mod journal;
 mod serve;
+mod simulate;
 mod verify;
 
 use crate::cli::{Cli, Verb};
@@ -75,6 +76,7 @@ pub(crate) fn run(cli: Cli) -> Result<Ended, Error> {
         Verb::Completions { shell } => completions::run(shell),
         Verb::Journal(arguments) => journal::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),
+        Verb::Simulate(arguments) => simulate::run(&arguments),
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Bench(which) => bench::run(&which),
     }

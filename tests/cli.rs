@@ -157,3 +157,22 @@ fn lines_that_are_no_events_are_written_down_and_the_rest_is_taken() {
         assert_eq!(lines, [2, 4]);
     }
 }
+
+#[test]
+fn the_same_seeds_play_the_same_worlds() {
+    let trace = |from: &str| {
+        let output = ended_with_output(&["simulate", "--seeds", "3", "--from", from]);
+        let said = String::from_utf8(output).unwrap();
+        let last = said.lines().last().unwrap().to_owned();
+        assert!(last.starts_with("trace ") && last.len() == 22, "{said}");
+        last
+    };
+    assert_eq!(trace("40"), trace("40"));
+    assert_ne!(trace("40"), trace("43"));
+}
+
+fn ended_with_output(arguments: &[&str]) -> Vec<u8> {
+    let output = bellwether().args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    output.stdout
+}

@@ -14,13 +14,15 @@ pub mod fuse;
 pub mod machine;
 pub mod oracle;
 pub mod process;
+pub mod shrink;
 mod world;
 
+use chance::Chance;
 use std::collections::BTreeMap;
 use world::World;
 
 /// What happens in a simulation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
     /// Everything else follows from it.
     pub seed: u64,
@@ -32,6 +34,23 @@ pub struct Script {
     pub faults: bool,
 }
 
+impl Script {
+    /// What a seed stands for where nothing else is said: quiet worlds, power that goes a few times
+    /// or again and again, disks that fail and processes that die.
+    pub fn of(seed: u64) -> Self {
+        let mut chance = Chance(seed ^ 0x5EED);
+        let crashes = match chance.below(4) {
+            0 => 0,
+            1 => 1,
+            2 => chance.below(4),
+            _ => 14,
+        };
+        let apart = 1 + 40 * (1 + chance.below(8));
+        let crashes = (0..crashes).map(|_| chance.below(apart)).collect();
+        Self { seed, wants: 60 + chance.below(240) as usize, crashes, faults: chance.one_in(2) }
+    }
+}
+
 /// What came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -39,6 +58,8 @@ pub struct Report {
     pub records: u64,
     /// How many frames.
     pub frames: usize,
+    /// A hash of every byte of the journal: whatever went another way shows in it.
+    pub journal: u64,
     /// How many changes were made to the disk, over all lives of the machine.
     pub changes: u64,
     /// How often the power went.

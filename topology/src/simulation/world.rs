@@ -21,6 +21,7 @@ use state::frame::Frame;
 use state::journal::AppendError;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::oneshot;
+use xxhash_rust::xxh3::Xxh3;
 
 /// The product's first kinds, and one that misbehaves.
 static KINDS: &[Kind] = &[
@@ -326,9 +327,12 @@ impl World {
         assert!(oracle.due.is_empty(), "never carried out: {:?}", oracle.due);
         self.deliveries_ended(&oracle);
         self.answers_are_right(&oracle);
+        let mut journal = Xxh3::new();
+        self.durable.iter().for_each(|bytes| journal.update(bytes));
         Report {
             records: self.durable_end,
             frames: frames.len(),
+            journal: journal.digest(),
             changes: self.changes + self.machine.changes(),
             crashes: self.crashes,
             deaths: self.deaths,
