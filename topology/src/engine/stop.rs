@@ -54,16 +54,7 @@ impl Engine {
                 break;
             }
         }
-        tracing::debug!(outbox = self.outbox_cursor.load(Ordering::Acquire), "draining: outbox");
-        while self.outbox_cursor.load(Ordering::Acquire) < inner.journal.durable() {
-            self.alive()?;
-            tokio::time::sleep(LOOK).await;
-        }
-        if let Some(sink) = inner.kafka_sink.get() {
-            tracing::debug!("draining: Kafka sink");
-            sink.stop();
-            self.ended(crate::kafka::sink::NAME).await?;
-        }
+        self.outbox_written().await?;
         tracing::debug!("draining: workers, store, journal");
         for (index, link) in inner.workers.iter().enumerate() {
             let name = format!("worker-{index}");
@@ -73,10 +64,27 @@ impl Engine {
                 tokio::time::sleep(LOOK).await;
             }
         }
+        // Until now an answer from outside could cause something to be published.
+        self.outbox_written().await?;
+        if let Some(sink) = inner.kafka_sink.get() {
+            tracing::debug!("draining: Kafka sink");
+            sink.stop();
+            self.ended(crate::kafka::sink::NAME).await?;
+        }
         self.keeper.stop();
         self.ended("store").await?;
         inner.writer.stop();
         self.ended("journal").await
+    }
+
+    /// Waits until the outbox has come to the journal's end.
+    async fn outbox_written(&self) -> Result<(), String> {
+        tracing::debug!(outbox = self.outbox_cursor.load(Ordering::Acquire), "draining: outbox");
+        while self.outbox_cursor.load(Ordering::Acquire) < self.handle.inner.journal.durable() {
+            self.alive()?;
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
     }
 
     /// Waits for this, or until a part has failed that it needs: while stopping, none is started
