@@ -293,6 +293,8 @@ impl World {
             self.try_step()?;
             return Ok(false);
         };
+        // As a thread of its own does in the process: a full disk is over when this has been done.
+        process.journal().spares().prepare();
         process.write(usize::MAX, self.machine.now)?;
         while process.work(1 << 20, &mut self.chance)? {}
         process.fire(self.machine.now, 1_000);
