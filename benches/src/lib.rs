@@ -32,3 +32,8 @@ mod tells;
 pub mod usage;
 
 pub use error::Error;
+
+/// Threads that host shards, as it is served: one per core.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(64))
+}

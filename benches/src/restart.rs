@@ -7,7 +7,7 @@
 
 use crate::helper::Helper;
 use crate::scratch::Scratch;
-use crate::{Error, client, engine, feed, report};
+use crate::{Error, client, cores, engine, feed, report};
 use actors::KINDS;
 use feed::{Feed, Files};
 use serde::{Deserialize, Serialize};
@@ -101,8 +101,7 @@ pub fn fill(plan: &Plan, done: impl FnOnce(Filled) -> Result<(), Error>) -> Resu
     let files = Files::write(dir, feed)?;
     let runtime = tokio::runtime::Runtime::new().map_err(Error::io("start threads in", dir))?;
     runtime.block_on(Box::pin(async {
-        let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(64));
-        let options = Options { workers, ..Options::new(dir.join("data")) };
+        let options = Options { workers: cores(), ..Options::new(dir.join("data")) };
         let sinks = topology::sinks::answering;
         let started = Engine::start(KINDS, options, Arc::new(RealDisk), sinks).await;
         let engine = started.map_err(Error::engine)?;

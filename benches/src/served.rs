@@ -1,6 +1,6 @@
 //! An engine with its door open, for the benches over HTTP.
 
-use crate::{Error, engine};
+use crate::{Error, cores, engine};
 use actors::KINDS;
 use state::disk::RealDisk;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -27,8 +27,8 @@ impl Served {
     /// Opens both, with the usual options and the mock gateway.
     pub(crate) async fn open(data: &Path) -> Result<Self, Error> {
         let disk = Arc::new(RealDisk);
-        let started =
-            Engine::start(KINDS, Options::new(data), disk, topology::sinks::answering).await;
+        let options = Options { workers: cores(), ..Options::new(data) };
+        let started = Engine::start(KINDS, options, disk, topology::sinks::answering).await;
         let engine = started.map_err(Error::engine)?;
         engine.caught_up().await;
         let door = Door::bind(web::Options::new(ANY), engine.handle()).await;

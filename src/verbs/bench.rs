@@ -6,7 +6,7 @@
 use super::{Ended, Error};
 use crate::cli::bench::{Bench, Client, Common, Engine, Kafka, Load, Restart};
 use benches::helper::Helper;
-use benches::{client, engine, kafka, payments, reads, report, residents, restart};
+use benches::{client, cores, engine, kafka, payments, reads, report, residents, restart};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::io::Write as _;
@@ -76,10 +76,6 @@ fn run_kafka(arguments: &Kafka) -> Result<Ended, Error> {
     };
     let figures = repeat(common, || kafka::run(&plan))?;
     show(common, "the engine fed by Kafka beside a bare consumer", &figures)
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(64))
 }
 
 /// A process that has held nothing else says best what a resident takes.
