@@ -159,6 +159,30 @@ fn lines_that_are_no_events_are_written_down_and_the_rest_is_taken() {
 }
 
 #[test]
+fn the_campus_is_written_the_same_each_time_and_can_be_ingested() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    for name in ["one.ndjson", "two.ndjson"] {
+        ended_with_output(&[
+            "bench",
+            "generate",
+            "--events",
+            "700",
+            "--users",
+            "40",
+            "--out",
+            &path(name),
+        ]);
+    }
+    let text = std::fs::read(path("one.ndjson")).unwrap();
+    assert!(text == std::fs::read(path("two.ndjson")).unwrap());
+    assert_eq!(text.iter().filter(|byte| **byte == b'\n').count(), 700);
+    let said = ended_with_output(&["ingest", &path("one.ndjson"), "--data", &path("data")]);
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("accepted 700, duplicates 0, ignored 0, rejected 0"), "{said}");
+}
+
+#[test]
 fn the_same_seeds_play_the_same_worlds() {
     let trace = |from: &str| {
         let output = ended_with_output(&["simulate", "--seeds", "3", "--from", from]);

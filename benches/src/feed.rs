@@ -57,14 +57,39 @@ impl Files {
             let path = dir.join(format!("feed-{partition}"));
             let events = plan.events / plan.partitions
                 + u64::from(partition < plan.events % plan.partitions);
-            let courses = (plan.users / PEOPLE_PER_COURSE).max(1);
-            let campus = Campus::new(SEED, plan.users, courses, partition, plan.partitions);
+            let campus = campus(plan.users, partition, plan.partitions);
             files.bytes += write(&path, campus, events).map_err(Error::io("write", &path))?;
             files.paths.push(path);
             files.events.push(events);
         }
         Ok(files)
     }
+}
+
+/// One partition of the campus that all benches are about.
+pub(crate) fn campus(users: u64, partition: u64, partitions: u64) -> Campus {
+    let courses = (users / PEOPLE_PER_COURSE).max(1);
+    Campus::new(SEED, users, courses, partition, partitions)
+}
+
+/// Writes the campus as NDJSON, an event a line: the same arguments write the same bytes.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn generate(events: u64, users: u64, out: &Path) -> Result<(), Error> {
+    let mut campus = campus(users, 0, 1);
+    let mut write = || {
+        let mut file = BufWriter::with_capacity(1 << 20, File::create(out)?);
+        let mut line = Vec::new();
+        for number in 0..events {
+            campus.write(number, &mut line);
+            line.push(b'\n');
+            file.write_all(&line)?;
+            line.clear();
+        }
+        file.into_inner()?.sync_all()
+    };
+    write().map_err(Error::io("write", out))
 }
 
 fn write(path: &Path, mut campus: Campus, events: u64) -> io::Result<u64> {

@@ -8,7 +8,7 @@
 use crate::engine::{all_durable, unless_fatal};
 use crate::scratch::Scratch;
 use crate::usage::{self, Usage};
-use crate::{Error, report};
+use crate::{Error, feed, report};
 use actors::KINDS;
 use serde::Serialize;
 use state::disk::RealDisk;
@@ -16,17 +16,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use topology::kafka::workbench::Workbench;
-use topology::sources::campus::Campus;
 use topology::{Engine, Options, kafka};
 
 /// As many as the comparison is defined for.
 const PARTITIONS: u64 = 4;
-
-/// One course for so many people, as on a real campus.
-const PEOPLE_PER_COURSE: u64 = 200;
-
-/// Every campus of the benches is this one.
-const SEED: u64 = 0x0BE1_1BE7;
 
 /// How often we look whether everything has come.
 const LOOK: Duration = Duration::from_millis(5);
@@ -117,8 +110,7 @@ fn share(plan: &Plan, partition: u64) -> u64 {
 }
 
 fn campus(plan: &Plan, partition: u64) -> impl Iterator<Item = kafka::workbench::Record> {
-    let courses = (plan.users / PEOPLE_PER_COURSE).max(1);
-    let mut campus = Campus::new(SEED, plan.users, courses, partition, PARTITIONS);
+    let mut campus = feed::campus(plan.users, partition, PARTITIONS);
     (0..share(plan, partition)).map(move |number| {
         let mut text = Vec::new();
         campus.write(number, &mut text);

@@ -23,6 +23,8 @@ pub(crate) enum Bench {
     Fill(Restart),
     /// The engine fed by Kafka, beside a bare consumer that only counts
     Kafka(Kafka),
+    /// Writes the benches' campus to a file, an event a line: the same arguments, the same bytes
+    Generate(Generate),
     /// Asks a server, from a process of its own
     #[command(hide = true)]
     Client(Client),
@@ -68,6 +70,21 @@ pub(crate) struct Engine {
     pub(crate) no_residents: bool,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Generate {
+    /// How many events
+    #[arg(long, value_name = "N", default_value_t = 1_000_000,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) events: u64,
+    /// How many people they are about
+    #[arg(long, value_name = "N", default_value_t = 100_000,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) users: u64,
+    /// Where to
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]

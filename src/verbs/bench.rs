@@ -4,9 +4,9 @@
 //! process for, and print their figures for it.
 
 use super::{Ended, Error};
-use crate::cli::bench::{Bench, Client, Common, Engine, Kafka, Load, Restart};
+use crate::cli::bench::{Bench, Client, Common, Engine, Generate, Kafka, Load, Restart};
 use benches::helper::Helper;
-use benches::{client, cores, engine, kafka, payments, reads, report, residents, restart};
+use benches::{client, cores, engine, feed, kafka, payments, reads, report, residents, restart};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::io::Write as _;
@@ -35,6 +35,10 @@ pub(super) fn run(which: &Bench) -> Result<Ended, Error> {
             Ok(Ended::Done)
         }
         Bench::Kafka(arguments) => run_kafka(arguments),
+        Bench::Generate(Generate { events, users, out }) => {
+            feed::generate(*events, *users, out)?;
+            Ok(Ended::Done)
+        }
         Bench::Client(arguments) => print(&client::run(&client_plan(arguments))?),
         Bench::Residents(common) => print(&residents::run(common.data.as_deref())?),
     }

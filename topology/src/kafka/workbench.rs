@@ -8,6 +8,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use std::future::Future;
@@ -37,6 +38,25 @@ pub struct Workbench {
 
 /// A record to produce: partition, key, value.
 pub type Record = (i32, Option<Vec<u8>>, Option<Vec<u8>>);
+
+/// A record to produce, with headers.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// To which partition.
+    pub partition: i32,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Names and values.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// Its value; none is a tombstone.
+    pub value: Option<Vec<u8>>,
+}
+
+impl From<Record> for Message {
+    fn from((partition, key, value): Record) -> Self {
+        Self { partition, key, headers: Vec::new(), value }
+    }
+}
 
 impl Workbench {
     /// On these brokers.
@@ -143,7 +163,7 @@ impl Workbench {
     pub fn produce(
         &self,
         topic: &str,
-        records: impl IntoIterator<Item = Record>,
+        records: impl IntoIterator<Item = impl Into<Message>>,
     ) -> Result<u64, Error> {
         let what = || failed(format!("producing to {topic}"));
         let producer: ThreadedProducer<DefaultProducerContext> = self
@@ -156,10 +176,15 @@ impl Workbench {
             .create()
             .map_err(what())?;
         let mut produced = 0;
-        for (partition, key, value) in records {
+        for message in records {
+            let Message { partition, key, headers, value } = message.into();
             let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
             record.key = key.as_deref();
             record.payload = value.as_deref();
+            let headers = headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
+                all.insert(Header { key, value: Some(value) })
+            });
+            record = record.headers(headers);
             loop {
                 match producer.send(record) {
                     Ok(()) => break,
