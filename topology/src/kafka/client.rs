@@ -20,7 +20,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 /// How long one poll waits.
@@ -35,6 +35,10 @@ const HAND_OVER_MAX: Duration = Duration::from_secs(15);
 /// How long the last commit may take when the process stops.
 const LAST_COMMIT_MAX: Duration = Duration::from_secs(3);
 
+/// How often the offsets of what is handed over are tried to commit, and how far apart.
+const HANDED_TRIES: u32 = 5;
+const HANDED_PAUSE: Duration = Duration::from_millis(100);
+
 /// How long we wait before a client that could not be made is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -44,6 +48,8 @@ pub(super) type Client = BaseConsumer<Context>;
 /// What librdkafka calls back.
 pub(super) struct Context {
     kafka: Weak<Kafka>,
+    /// Held while offsets are committed.
+    commits: Mutex<()>,
 }
 
 impl ClientContext for Context {
@@ -102,8 +108,9 @@ pub(super) fn run(kafka: &Arc<Kafka>) {
                 // Nobody reads any more: what was read is journaled, or withdrawn. The last one to
                 // let go of the client closes it.
                 let parts = kafka.all_parts();
+                let ours: Vec<_> = parts.iter().filter(|part| part.is_owned()).cloned().collect();
                 finish(&parts);
-                commit_beside(&client, &parts, &Arc::default(), LAST_COMMIT_MAX);
+                commit_beside(&client, (Whose::Handed, ours), &Arc::default(), LAST_COMMIT_MAX);
                 if let Err(error) = let_go(&client, &parts) {
                     tracing::debug!(%error, "partitions could not be given back");
                 }
@@ -115,7 +122,7 @@ pub(super) fn run(kafka: &Arc<Kafka>) {
 }
 
 fn join(kafka: &Arc<Kafka>) -> KafkaResult<Arc<Client>> {
-    let context = Context { kafka: Arc::downgrade(kafka) };
+    let context = Context { kafka: Arc::downgrade(kafka), commits: Mutex::new(()) };
     let client: Client = kafka.config().create_with_context(context)?;
     let topics: Vec<&str> = kafka.options.topics.iter().map(String::as_str).collect();
     client.subscribe(&topics)?;
@@ -147,7 +154,8 @@ fn poll(kafka: &Arc<Kafka>, client: &Arc<Client>) {
             }
         }
         if committed.elapsed() >= COMMIT_EVERY {
-            commit_beside(client, &kafka.all_parts(), &under_way, Duration::ZERO);
+            let all = (Whose::Owned, kafka.all_parts());
+            commit_beside(client, all, &under_way, Duration::ZERO);
             committed = Instant::now();
         }
     }
@@ -157,7 +165,7 @@ fn poll(kafka: &Arc<Kafka>, client: &Arc<Client>) {
 fn hand_over(client: &Client, parts: &[Arc<Part>], lost: bool) -> KafkaResult<()> {
     finish(parts);
     if !lost {
-        commit(client, parts);
+        commit(client, Whose::Handed, parts);
     }
     let_go(client, parts)
 }
@@ -190,18 +198,18 @@ fn let_go(client: &Client, parts: &[Arc<Part>]) -> KafkaResult<()> {
 /// longer than this: brokers that are away must not keep us from polling, or from stopping.
 fn commit_beside(
     client: &Arc<Client>,
-    parts: &[Arc<Part>],
+    (whose, parts): (Whose, Vec<Arc<Part>>),
     under_way: &Arc<AtomicBool>,
     wait_max: Duration,
 ) {
     if under_way.swap(true, Ordering::AcqRel) {
         return;
     }
-    let (client, parts, under_way) = (client.clone(), parts.to_vec(), under_way.clone());
+    let (client, under_way) = (client.clone(), under_way.clone());
     let (sender, done) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new().name("kafka-commit".to_owned());
     let spawned = thread.spawn(move || {
-        commit(&client, &parts);
+        commit(&client, whose, &parts);
         // The last one to let go of a client closes it, which is not for this thread to do.
         drop(client);
         under_way.store(false, Ordering::Release);
@@ -215,10 +223,23 @@ fn commit_beside(
     }
 }
 
-/// Commits what has become durable since the last time, and waits for the brokers' answer.
-fn commit(client: &Client, parts: &[Arc<Part>]) {
+/// Which of some partitions are to be committed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// Those that are still ours. The brokers take an offset from any member of the group: one of a
+    /// partition that others read by now would set them back.
+    Owned,
+    /// All of them: they were ours until now, and nobody else has them before this is done.
+    Handed,
+}
+
+/// Commits what has become durable since the last time, and waits for the brokers' answer. One
+/// commit at a time: of two under way, the older offsets could be the last to arrive.
+fn commit(client: &Client, whose: Whose, parts: &[Arc<Part>]) {
+    let one = client.context().commits.lock();
+    let _one = one.unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut offsets = TopicPartitionList::new();
-    for part in parts {
+    for part in parts.iter().filter(|part| whose == Whose::Handed || part.is_owned()) {
         let Some((next, metadata)) = part.to_commit() else { continue };
         let Place { topic, partition } = &part.place;
         let mut element = offsets.add_partition(topic, *partition);
@@ -231,7 +252,7 @@ fn commit(client: &Client, parts: &[Arc<Part>]) {
         return;
     }
     let started = Instant::now();
-    match client.commit(&offsets, CommitMode::Sync) {
+    match commit_offsets(client, whose, &offsets) {
         Ok(()) => metrics::committed(started.elapsed()),
         Err(error) => {
             metrics::failed("commit");
@@ -239,6 +260,23 @@ fn commit(client: &Client, parts: &[Arc<Part>]) {
             for part in parts {
                 part.was_not_committed();
             }
+        }
+    }
+}
+
+/// What is handed over is tried again: a group that is about to share out anew refuses offsets for
+/// a moment, and whoever comes next reads on from them.
+fn commit_offsets(client: &Client, whose: Whose, offsets: &TopicPartitionList) -> KafkaResult<()> {
+    let mut left = if whose == Whose::Handed { HANDED_TRIES } else { 1 };
+    loop {
+        let committed = client.commit(offsets, CommitMode::Sync);
+        left -= 1;
+        match committed {
+            Err(error) if left > 0 => {
+                tracing::debug!(%error, left, "offsets are committed again");
+                std::thread::sleep(HANDED_PAUSE);
+            }
+            done => return done,
         }
     }
 }
