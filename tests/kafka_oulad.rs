@@ -1,9 +1,9 @@
 //! A university's whole history through Kafka: produced in binary mode to four partitions, keyed by
-//! course, and consumed while the process is killed ten times and the broker three times. Then every
-//! report, series and inbox equals the truth tables.
+//! course, and consumed while the process is killed ten times and the broker three times. Then
+//! every report, series and inbox equals the truth tables.
 //!
-//! Runs where `BELLWETHER_TEST_KAFKA` names brokers, and says so where not; on one module unless the
-//! long tests are asked for.
+//! Runs where `BELLWETHER_TEST_KAFKA` names brokers, and says so where not; on one module unless
+//! the long tests are asked for.
 
 #![allow(clippy::unwrap_used, reason = "all of this is a test, helpers too")]
 
