@@ -143,6 +143,9 @@ async fn drive(plan: &Plan, files: &Files, data: &Path) -> Result<Ran, Error> {
         partitions.push(as_partition(partition, feed));
     }
     usage::reset_rss_max();
+    let shards = engine.handle().shards().await.len() as u64;
+    // The process counts on over several runs.
+    let rounds_before = rounds(&engine.handle().metrics().await, shards);
     let (before, began) = (Usage::now(), Instant::now());
     let consumers: Vec<_> =
         partitions.into_iter().map(|partition| engine.consume(partition, "file")).collect();
@@ -155,7 +158,7 @@ async fn drive(plan: &Plan, files: &Files, data: &Path) -> Result<Ran, Error> {
     let (took, used) = (began.elapsed(), Usage::now().since(&before));
     let rss_bytes_max = usage::rss_bytes_max().unwrap_or(0);
     let metrics = engine.handle().metrics().await;
-    let checkpoints = rounds(&metrics, engine.handle().shards().await.len() as u64);
+    let checkpoints = rounds(&metrics, shards) - rounds_before;
     if checkpoints < CHECKPOINTS_MIN {
         let few = format!("{checkpoints} rounds of checkpoints only: more events make more");
         report::progress(&few);

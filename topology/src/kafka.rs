@@ -378,6 +378,8 @@ impl Kafka {
         default("client.id", "bellwether");
         // Of each partition: what is fetched ahead of the journal.
         default("queued.max.messages.kbytes", "4096");
+        // A full queue is looked at again soon: the usual second would be most of the time.
+        default("fetch.queue.backoff.ms", "5");
         default("fetch.wait.max.ms", "100");
         config
     }
