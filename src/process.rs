@@ -7,6 +7,7 @@
 //! Invariant: whoever starts an engine here drains it, or the process ends with code 1 and a
 //! reason.
 
+pub(crate) mod descriptors;
 pub(crate) mod signals;
 
 use crate::config::{Config, Kafka};

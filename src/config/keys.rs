@@ -172,7 +172,8 @@ pub(super) static KEYS: &[Key] = &[
         "engine.in_flight_bytes_max",
         "67108864",
         bytes(MIB, 16 * GIB),
-        "Intake waits while more than this is not written to the journal yet.",
+        "Intake waits while more than this is not written to the journal yet, or stands in \
+         requests that are just being taken in.",
     ),
     key(
         "engine.restarts_max",
@@ -190,13 +191,15 @@ pub(super) static KEYS: &[Key] = &[
         "http.connections_max",
         "10000",
         count("connections", 1, 1_000_000),
-        "Connections beyond this wait to be accepted.",
+        "Beyond this the connection that has been idle longest is closed for the new one. At most \
+         what the limit of open files has room for.",
     ),
     key(
         "http.header_timeout_ms",
         "10000",
         count("milliseconds", 100, 600_000),
-        "A request's headers must have arrived in this time.",
+        "A request's headers must have arrived in this time; a connection may be idle, or a client \
+         take nothing of its answer, as long.",
     ),
     key(
         "http.body_bytes_max",

@@ -7,7 +7,8 @@
 use super::{Ended, Error};
 use crate::cli::Serve;
 use crate::config::{Config, Demo};
-use crate::process::{self, signals::Signals};
+use crate::process::signals::Signals;
+use crate::process::{self, descriptors};
 use state::frame::{Way, WayKind};
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -39,7 +40,9 @@ pub(super) fn run(arguments: &Serve) -> Result<Ended, Error> {
 async fn serve(config: &Config) -> Result<Ended, Error> {
     let mut signals = Signals::listen()?;
     let engine = process::start(process::options(config)).await?;
-    let door = match Door::bind(door_options(config), engine.handle()).await {
+    let connections_max = descriptors::make_room(config.http.connections_max);
+    let options = door_options(config, connections_max);
+    let door = match Door::bind(options, engine.handle()).await {
         Ok(door) => door,
         Err(error) => {
             // Nothing was accepted; what the engine did so far is worth keeping all the same.
@@ -51,7 +54,7 @@ async fn serve(config: &Config) -> Result<Ended, Error> {
         engine.send_to_kafka(sink);
     }
     greet(config, door.address())?;
-    let (close, drained) = open(&engine, door, door_options(config));
+    let (close, drained) = open(&engine, door, options);
     let ended = tokio::select! {
         ended = live(&engine, config) => ended,
         signal = signals.next() => {
@@ -169,18 +172,19 @@ fn campus(engine: &Engine, demo: &Demo) {
     );
 }
 
-fn door_options(config: &Config) -> Options {
+fn door_options(config: &Config, connections_max: usize) -> Options {
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     Options {
         // What the configuration let through is meant.
         allow_unauthenticated: true,
         limits: Limits {
-            connections_max: config.http.connections_max,
+            connections_max,
             header_wait_max: config.http.header_timeout,
             drain_max: config.drain / 2,
         },
         body_bytes_max: bytes(config.http.body_bytes_max),
         batch_bytes_max: bytes(config.http.batch_bytes_max),
+        bodies_bytes_max: bytes(config.engine.in_flight_bytes_max),
         body_wait_max: Duration::from_secs(30),
         read_wait_max: config.read_wait,
         ..Options::new(config.listen)

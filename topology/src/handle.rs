@@ -2,7 +2,7 @@
 //! restarts of any worker.
 
 mod commands;
-mod intake;
+pub(crate) mod intake;
 mod letters;
 mod lists;
 mod looks;
@@ -55,6 +55,7 @@ pub(crate) struct Inner {
     pub(crate) tree: OnceLock<Tree>,
     pub(crate) kafka_sink: OnceLock<Arc<crate::kafka::sink::Sink>>,
     pub(crate) kafka: OnceLock<Arc<Kafka>>,
+    pub(crate) turns: intake::Turns,
     pub(crate) stopping: AtomicBool,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) started: std::time::SystemTime,

@@ -5,7 +5,7 @@
 //! is a warp `Rejection`. What is *not* here: authentication. Until there is some, the door opens
 //! on loopback only, unless told otherwise.
 
-use crate::body::{self, Cap};
+use crate::body::{self, Cap, Room};
 use crate::call::Call;
 use crate::error::Error;
 use crate::metrics::Metrics;
@@ -40,6 +40,8 @@ pub struct Options {
     pub body_bytes_max: usize,
     /// The bytes of a batch of domain events.
     pub batch_bytes_max: usize,
+    /// The bytes of all bodies that are held at once.
+    pub bodies_bytes_max: usize,
     /// How long a body may take to arrive.
     pub body_wait_max: Duration,
     /// How long a read may wait for the position it asks for.
@@ -47,8 +49,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults: 1,024 connections, headers within 10 s, bodies of 1 MiB, batches of 8 MiB, 30
-    /// s for either, reads wait for 2 s, 10 s to drain.
+    /// The defaults: 1,024 connections, headers within 10 s, bodies of 1 MiB, batches of 8 MiB, 64
+    /// MiB of either at once, 30 s for each, reads wait for 2 s, 10 s to drain.
     pub fn new(listen: SocketAddr) -> Self {
         let limits = Limits {
             connections_max: 1_024,
@@ -61,6 +63,7 @@ impl Options {
             limits,
             body_bytes_max: 1 << 20,
             batch_bytes_max: 8 << 20,
+            bodies_bytes_max: 64 << 20,
             body_wait_max: Duration::from_secs(30),
             read_wait_max: Duration::from_secs(2),
         }
@@ -95,6 +98,7 @@ pub struct Door {
 struct Inner {
     handle: Handle,
     options: Options,
+    bodies: Room,
     router: Router,
     metrics: Metrics,
 }
@@ -111,7 +115,8 @@ impl Door {
             .map_err(|cause| OpenError::Bind { address, cause })?;
         let router = Router::new(routes::TABLE);
         let metrics = Metrics::new(routes::TABLE);
-        Ok(Self { server, inner: Arc::new(Inner { handle, options, router, metrics }) })
+        let bodies = Room::new(options.bodies_bytes_max);
+        Ok(Self { server, inner: Arc::new(Inner { handle, options, bodies, router, metrics }) })
     }
 
     /// Where it really listens.
@@ -182,8 +187,10 @@ impl Inner {
     {
         let route = found.route;
         let Request { method: _, path, query, headers } = request;
+        // Held until the request is answered: so long the body, or what was made of it, is there.
+        let mut place = self.bodies.place();
         let body = match self.cap(route.takes, &headers) {
-            Some(cap) => body::read(body, &headers, cap).await?,
+            Some(cap) => body::read(body, &headers, cap, &mut place).await?,
             None => Bytes::new(),
         };
         let call = Call {

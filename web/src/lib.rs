@@ -25,4 +25,4 @@ mod server;
 mod text;
 
 pub use door::{Door, OpenError, Options};
-pub use server::{Drained, Limits, Server};
+pub use server::{Arriving, Drained, Limits, Server};

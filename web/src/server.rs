@@ -2,11 +2,15 @@
 //!
 //! warp's own server has no header timeout and no limit of connections, so only its filters are
 //! used: each connection here is served by hyper, with a service that ends in a filter. Beyond
-//! `connections_max` the connection that has been idle longest is closed for the new one; if none
-//! is idle, the new one gets a 503. What is *not* here: what is served. The same loop serves the
-//! API and the bare route that reads are measured against.
+//! `connections_max` the connection that has been idle longest is closed for the new one; one that
+//! keeps us waiting counts as idle, and if none is, the new one gets a 503. What is *not* here:
+//! what is served. The same loop serves the API and the bare route that reads are measured
+//! against.
 
 mod connections;
+mod socket;
+
+pub use socket::Arriving;
 
 use connections::{Connections, Seat};
 use hyper::body::Incoming;
@@ -14,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket::Socket;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -36,7 +41,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Limits {
     /// Connections open at once.
     pub connections_max: usize,
-    /// How long the headers of a request may take to arrive, and how long a connection may be idle.
+    /// How long the headers of a request may take to arrive, how long a connection may be idle, and
+    /// how long a client may take nothing of its answer.
     pub header_wait_max: Duration,
     /// How long the answers under way may take once we are told to stop.
     pub drain_max: Duration,
@@ -73,7 +79,7 @@ impl Server {
     /// Serves until `shutdown`, then lets the requests under way end.
     pub async fn serve<S, B>(self, service: S, shutdown: impl Future<Output = ()>) -> Drained
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Service<Request<Arriving>, Response = Response<B>, Error = Infallible>,
         S: Clone + Send + 'static,
         S::Future: Send,
         B: hyper::body::Body + Send + 'static,
@@ -95,7 +101,7 @@ impl Server {
                             let talk = Talk { stream, seat, wait_max, draining: draining.clone() };
                             tasks.spawn(talk.run(service.clone()));
                         }
-                        None => { tasks.spawn(connections::refuse(stream)); }
+                        None => { tasks.spawn(connections.clone().refuse(stream)); }
                     },
                     Err(error) => {
                         tracing::warn!(%error, "accepting a connection failed");
@@ -127,17 +133,18 @@ impl Talk {
     /// Serves it to its end: the client's, an error, its eviction, or the drain.
     async fn run<S, B>(mut self, service: S)
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Service<Request<Arriving>, Response = Response<B>, Error = Infallible>,
         B: hyper::body::Body + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         // Without it an answer may wait for the client's delayed acknowledgement of the one before.
         let _ = self.stream.set_nodelay(true);
         let seat = Arc::new(self.seat);
+        let socket = Socket::new(self.stream, seat.clone(), self.wait_max);
         let counting = seat.clone();
-        let counted = service_fn(move |request| {
+        let counted = service_fn(move |request: Request<Incoming>| {
             let busy = counting.busy();
-            let answer = service.call(request);
+            let answer = service.call(request.map(|body| Arriving::new(body, counting.clone())));
             async move {
                 let _busy = busy;
                 answer.await
@@ -148,7 +155,7 @@ impl Talk {
                 .timer(TokioTimer::new())
                 .header_read_timeout(self.wait_max)
                 .max_buf_size(HEAD_BYTES_MAX)
-                .serve_connection(TokioIo::new(self.stream), counted)
+                .serve_connection(TokioIo::new(socket), counted)
         );
         let mut told = false;
         loop {

@@ -95,6 +95,7 @@ pub(super) async fn start(mut parts: Parts, sinks: Sinks) -> Result<Engine, Erro
         tree: OnceLock::new(),
         kafka_sink: OnceLock::new(),
         kafka: OnceLock::new(),
+        turns: crate::handle::intake::Turns::new(),
         stopping: AtomicBool::new(false),
         metrics,
         started: std::time::SystemTime::now(),

@@ -1,4 +1,8 @@
 //! Domain events from outside, by way of the door: heard into one draft, durable when answered.
+//!
+//! What is too much is refused before anything is made of it. A large batch is heard on a thread
+//! of its own, and only so many at once: the threads that answer everybody else have their own work
+//! in between. What is *not* here: how a request becomes events (the door's).
 
 use super::Handle;
 use crate::api::{Fault, Intake, IntakeError, Producer, Taken};
@@ -8,6 +12,8 @@ use crate::writer::wall_clock;
 use actors::{DomainEvent, Timestamp};
 use state::frame::{Draft, Mark, Way, WayKind};
 use state::journal::AppendError;
+use std::panic::resume_unwind;
+use tokio::sync::Semaphore;
 
 /// What became of each event before the journal had its say.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,24 +24,65 @@ enum Fate {
     Rejected,
 }
 
+/// Work on fewer bytes is done where it comes up: less than a millisecond.
+const LARGE_BYTES: usize = 64 << 10;
+
+/// Turns at large requests.
+pub(crate) struct Turns(Semaphore);
+
+impl Turns {
+    /// One less than there are cores: the last one is everybody else's.
+    pub(crate) fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self(Semaphore::new((cores - 1).max(1)))
+    }
+}
+
+/// Events that were heard and are not journaled yet.
+struct AllHeard {
+    draft: Draft,
+    /// What became of each event that has a group, in order of the groups.
+    fates: Vec<Fate>,
+    taken: Taken,
+}
+
 impl Handle {
-    /// Takes in domain events; answers when they are durable.
-    pub async fn intake(&self, intake: Intake) -> Result<Taken, IntakeError> {
+    /// Whether anything may come in from outside now.
+    pub fn admits(&self) -> Result<(), IntakeError> {
         if self.inner.is_stopping() {
             return Err(IntakeError::Stopping);
         }
-        if let Some(why) = self.inner.overload() {
-            return Err(IntakeError::Overloaded(why.into()));
+        match self.inner.overload() {
+            Some(why) => Err(IntakeError::Overloaded(why.into())),
+            None => Ok(()),
         }
-        let way = match &intake.producer {
-            Some((name, _)) => Way::new(WayKind::Producer, name),
-            None => Way::new(WayKind::Unnumbered, ""),
-        };
-        let mut draft = Draft::new(way);
-        draft.contiguous = intake.producer.is_some();
-        let mut taken = Taken::default();
-        let fates = self.hear_all(&intake, &mut draft, &mut taken);
+    }
+
+    /// Works on so many bytes of a request: here, or if that takes long on another thread, when it
+    /// is its turn.
+    pub async fn aside<R: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> R {
+        if bytes < LARGE_BYTES {
+            return work();
+        }
+        let _turn = self.inner.turns.0.acquire().await.expect("nobody closes it");
+        let worked = tokio::task::spawn_blocking(work).await;
+        worked.unwrap_or_else(|error| resume_unwind(error.into_panic()))
+    }
+
+    /// Takes in domain events; answers when they are durable.
+    pub async fn intake(&self, intake: Intake) -> Result<Taken, IntakeError> {
+        self.admits()?;
+        let bytes = intake.events.iter().flatten().map(Vec::len).sum();
         let origin = if intake.producer.is_some() { "producer" } else { "http" };
+        let events = intake.events.len() as u64;
+        let this = self.clone();
+        // It may have waited for its turn, and others have come in meanwhile.
+        let heard = self.aside(bytes, move || this.admits().map(|()| this.hear_all(&intake)));
+        let AllHeard { draft, fates, mut taken } = heard.await?;
         if draft.groups() == 0 {
             taken.position = self.durable_end();
             return Ok(taken);
@@ -45,22 +92,28 @@ impl Handle {
             Ok(receipt) => receipt,
             Err(error) => return Err(refused(error)),
         };
-        crate::metrics::received(origin, intake.events.len() as u64);
+        crate::metrics::received(origin, events);
         count(&fates, &receipt.duplicates, &mut taken);
         taken.position = receipt.end.max(receipt.durable_before);
         Ok(taken)
     }
 
-    /// Hears every event into the draft. Gives what became of each event that has a group, in order
-    /// of the groups.
-    fn hear_all(&self, intake: &Intake, draft: &mut Draft, taken: &mut Taken) -> Vec<Fate> {
+    /// Hears every event into one draft.
+    fn hear_all(&self, intake: &Intake) -> AllHeard {
+        let way = match &intake.producer {
+            Some((name, _)) => Way::new(WayKind::Producer, name),
+            None => Way::new(WayKind::Unnumbered, ""),
+        };
+        let mut draft = Draft::new(way);
+        draft.contiguous = intake.producer.is_some();
+        let mut taken = Taken::default();
         let mut hearer = Hearer::new(self.inner.kinds);
         let now = wall_clock();
         let mut fates = Vec::new();
         for (index, event) in intake.events.iter().enumerate() {
             let number = intake.producer.as_ref().map(|(_, first)| first + index as u64);
             let fate = match event {
-                Ok(text) => self.hear_one(&mut hearer, draft, (text, number), now),
+                Ok(text) => self.hear_one(&mut hearer, &mut draft, (text, number), now),
                 Err(fault) => Err(fault.clone()),
             };
             let fate = fate.unwrap_or_else(|fault| {
@@ -78,7 +131,7 @@ impl Handle {
                 (fate, _) => fates.push(fate),
             }
         }
-        fates
+        AllHeard { draft, fates, taken }
     }
 
     fn hear_one(

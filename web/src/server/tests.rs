@@ -21,7 +21,7 @@ async fn start(limits: Limits) -> Running {
     let address = server.address();
     let (stop, stopped) = oneshot::channel::<()>();
     let (arrive, arrived) = mpsc::unbounded_channel();
-    let service = service_fn(move |_request: Request<Incoming>| {
+    let service = service_fn(move |_request: Request<Arriving>| {
         let (let_go, waits) = oneshot::channel::<()>();
         arrive.send(let_go).expect("the test listens");
         async move {
@@ -97,6 +97,62 @@ async fn a_new_connection_takes_the_seat_of_an_idle_one_and_never_of_a_busy_one(
     drop((let_busy_go, let_third_go));
     assert!(read_answer(&mut busy).await.starts_with("HTTP/1.1 200"));
     assert!(read_answer(&mut third).await.starts_with("HTTP/1.1 200"));
+}
+
+/// A server with one seat, whose answers are larger than what the kernel holds for a client.
+async fn start_large(header_wait_max: Duration) -> SocketAddr {
+    let limits = Limits { connections_max: 1, header_wait_max, ..LIMITS };
+    let server = Server::bind(([127, 0, 0, 1], 0).into(), limits).await.expect("a free port");
+    let address = server.address();
+    let service = service_fn(|request: Request<Arriving>| async move {
+        let bytes = if request.method() == "GET" { vec![b'x'; 32 << 20] } else { Vec::new() };
+        // As the door does: what is sent is read before it is answered.
+        let _ = http_body_util::BodyExt::collect(request.into_body()).await;
+        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(bytes))))
+    });
+    tokio::spawn(server.serve(service, std::future::pending()));
+    address
+}
+
+const BODY_BEGUN: &[u8] = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n12345";
+
+#[tokio::test]
+async fn who_keeps_us_waiting_gives_way_to_who_does_not() {
+    let address = start_large(Duration::from_secs(60)).await;
+    // Two requests: the answer to the second one can't even be begun.
+    for waits in [[REQUEST, REQUEST].concat(), BODY_BEGUN.to_vec()] {
+        let mut slow = TcpStream::connect(address).await.expect("the server accepts");
+        slow.write_all(&waits).await.expect("written");
+        // Refused for as long as the slow one's turn is ours.
+        loop {
+            let mut other = TcpStream::connect(address).await.expect("the server accepts");
+            other.write_all(b"PUT / HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("written");
+            let mut answer = [0; 12];
+            other.read_exact(&mut answer).await.expect("an answer");
+            if &answer == b"HTTP/1.1 200" {
+                break;
+            }
+            assert_eq!(&answer, b"HTTP/1.1 503");
+        }
+        let mut rest = Vec::new();
+        // Whether it is told by an end or by a reset is the kernel's.
+        let _ = slow.read_to_end(&mut rest).await;
+        assert!(rest.len() < 32 << 20, "{} bytes", rest.len());
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_hung_up_on() {
+    let wait_max = Duration::from_millis(200);
+    let address = start_large(wait_max).await;
+    let mut deaf = TcpStream::connect(address).await.expect("the server accepts");
+    deaf.write_all(REQUEST).await.expect("written");
+    let began = std::time::Instant::now();
+    // Nothing is read; what can still be written says when the other side is gone.
+    while deaf.write_all(b" ").await.is_ok() {
+        sleep(wait_max / 10).await;
+    }
+    assert!(began.elapsed() >= wait_max);
 }
 
 #[tokio::test]
