@@ -31,6 +31,9 @@ pub enum Stop {
 pub trait Mind: Send {
     /// Folds one encoded event in.
     fn apply(&mut self, payload: &[u8], fx: &mut Effects) -> Result<Outcome, Stop>;
+    /// Looks at what `apply` will touch, for the sake of the processor's caches; what it says is of
+    /// no use.
+    fn prefetch(&self) -> usize;
     /// Gives the page that `apply` asked for; `None` if it was never written.
     fn give_page(&mut self, page: u32, bytes: Option<&[u8]>) -> Result<(), codec::Error>;
     /// Appends the head's bytes.
@@ -142,6 +145,10 @@ impl<E: Entity> Mind for Body<E> {
         let outcome = self.head.apply(Some(page), event, fx);
         *changed |= outcome == Outcome::Applied;
         Ok(outcome)
+    }
+
+    fn prefetch(&self) -> usize {
+        self.pages.newest()
     }
 
     fn give_page(&mut self, page: u32, bytes: Option<&[u8]>) -> Result<(), codec::Error> {

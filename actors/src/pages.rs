@@ -42,6 +42,11 @@ impl<P> LivePages<P> {
         Some(&self.0[self.find(number).ok()?].page)
     }
 
+    /// The number of the newest page in memory; 0 if there is none.
+    pub(crate) fn newest(&self) -> usize {
+        self.0.last().map_or(0, |live| live.number as usize)
+    }
+
     pub(crate) fn touch(&mut self, number: u32) -> Option<Touched<'_, P>> {
         let at = self.find(number).ok()?;
         let Live { page, changed, .. } = &mut self.0[at];

@@ -219,15 +219,7 @@ impl Frame {
     /// It has fewer.
     pub fn record(&self, index: usize) -> Record<'_> {
         let start = self.index()[index].start as usize;
-        self.view().record_at(start, self.base() + index as u64).0
-    }
-
-    /// The kind and the key of the entity that its nth record is addressed to.
-    ///
-    /// # Panics
-    /// It has fewer.
-    pub fn addressee(&self, index: usize) -> (KindId, &[u8]) {
-        self.view().addressee(self.index()[index].start as usize)
+        view::record_at(&self.bytes, start, (self.base() + index as u64, self.time())).0
     }
 
     /// Whom each of its records concerns, in order. Made once for all its readers: each of several

@@ -1,17 +1,16 @@
 //! The floor of one worker: its shards, the lives on them, and the batch at hand. Synchronous,
 //! without a runtime.
 //!
-//! A batch goes through it in three steps: [`Floor::plan`] finds out whom it concerns and wakes
-//! them, [`Floor::turn`] lets one of them apply its records (the resident's mailbox is between the
-//! two), and [`Floor::finish`] gathers what was caused, in order of (cause, index). Checkpoints
-//! take a shard's dirty lives between batches ([`Floor::capture`]).
+//! A batch goes through it in two steps: [`Floor::apply`] finds out whom each record concerns,
+//! wakes them and lets them apply it, and [`Floor::finish`] gathers what was caused, in order of
+//! (cause, index). Checkpoints take a shard's dirty lives between batches ([`Floor::capture`]).
 //!
 //! What is *not* here: threads, mailboxes, the writer and the store's thread. The worker and the
 //! simulator drive it.
 
+mod batch;
 mod capture;
 mod causes;
-mod plan;
 mod shards;
 mod turn;
 
@@ -27,7 +26,6 @@ use crate::waiters::{Told, Waiter, Waiters};
 use actors::{Address, Effects, KindId, Position, Timestamp, codec};
 use hashbrown::HashTable;
 use shards::Shards;
-use state::frame::Frame;
 use state::{journal, row, store};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +43,8 @@ pub struct Floor<S> {
     remembered: Arc<Remembered>,
     judged: Arc<BTreeSet<Position>>,
     shards: RefCell<Shards<S>>,
-    batch: RefCell<Batch>,
+    /// The records of a batch, while it is applied; kept for its memory.
+    items: RefCell<Vec<Item>>,
     fx: RefCell<Effects>,
     counts: RefCell<Counts>,
     /// Whom to tell what once the batch is applied whole.
@@ -71,36 +70,27 @@ struct Slot<S> {
     place: Rc<Place<S>>,
 }
 
-/// A life's place on the floor. One allocation, which its shard's table, its turns and its resident
-/// share: a record finds everything it needs behind one pointer.
+/// A life's place on the floor. One allocation, which its shard's table and its resident share: a
+/// record finds everything it needs behind one pointer.
 pub struct Place<S> {
-    /// The batch it last had a record in, and the last of them.
+    /// The batch it last had a record in.
     last_batch: Cell<u32>,
-    last_item: Cell<u32>,
     shard: u16,
     /// The life.
     pub life: RefCell<Life>,
-    /// What the driver keeps of it: a resident's address. None while it moves in, and after it has
-    /// moved out.
+    /// What the driver keeps of it: a resident's address, once somebody has talked to it. None
+    /// again when it has moved out.
     pub seat: RefCell<Option<S>>,
+    /// Whether an answer of it may be remembered somewhere.
+    pub listens: Cell<bool>,
 }
 
-/// The batch at hand.
-#[derive(Default)]
-struct Batch {
-    frames: Vec<Arc<Frame>>,
-    items: Vec<Item>,
-}
-
-/// One record of the batch, and the next one of the same entity.
+/// One record of a batch: whom it concerns, by hash, and where it stands.
 struct Item {
     hash: u64,
     frame: u32,
     record: u32,
-    next: u32,
 }
-
-const NONE: u32 = u32::MAX;
 
 /// What may become of a record, as `records_applied_total` names it.
 pub const OUTCOMES: [&str; 5] = ["applied", "ignored", "rejected", "replayed", "poison"];
@@ -124,14 +114,6 @@ impl Counts {
         });
         self.applied[place].1[outcome] += 1;
     }
-}
-
-/// Who has a turn in a planned batch.
-pub struct Turn<S> {
-    /// Whose turn it is.
-    pub place: Rc<Place<S>>,
-    /// The first of its records in the batch.
-    pub first: u32,
 }
 
 /// What a floor stands on.
@@ -195,7 +177,7 @@ impl<S> Floor<S> {
             remembered: ground.remembered,
             judged: ground.judged,
             shards: RefCell::new(opened),
-            batch: RefCell::default(),
+            items: RefCell::default(),
             fx: RefCell::new(Effects::new(Timestamp(0), 0)),
             counts: RefCell::default(),
             answers: RefCell::default(),
@@ -219,6 +201,16 @@ impl<S> Floor<S> {
     pub fn replay_from(&self) -> Position {
         let shards = self.shards.borrow();
         shards.iter().map(|(_, shard)| shard.replay_from).min().unwrap_or(0)
+    }
+
+    /// The place of an entity, if it is live.
+    pub fn live(&self, address: &Address) -> Option<Rc<Place<S>>> {
+        let hash = address.hash();
+        let mut shards = self.shards.borrow_mut();
+        let shard = shards.get_mut(shard_of(hash, self.shards_total))?;
+        let its = (address.kind, address.key.as_bytes());
+        let same = |slot: &Slot<S>| slot.hash == hash && slot.place.is(its);
+        shard.lives.find(hash, same).map(|slot| slot.place.clone())
     }
 
     /// How many lives there are.

@@ -1,10 +1,10 @@
 //! A resident's core, sans IO: one entity in memory, and everything that happens to it when a
 //! record comes.
 //!
-//! The actix shell around it (`resident.rs`) adds a mailbox and nothing else; tests and the
-//! simulator drive a `Life` without any runtime. It keeps these: a record is applied once (its
-//! position says so), a refused or failed one leaves the state as it was, what it asks for is named
-//! by (position, index), and it is handed to the store whole, at one position.
+//! The floor lets it apply records, and the actix shell around it (`resident.rs`) shows it to
+//! readers; tests and the simulator drive a `Life` without any runtime. It keeps these: a record is
+//! applied once (its position says so), a refused or failed one leaves the state as it was, what it
+//! asks for is named by (position, index), and it is handed to the store whole, at one position.
 
 mod apply;
 mod rest;
@@ -181,6 +181,12 @@ impl Life {
     /// Whether anything has happened since it was last handed to the store.
     pub fn is_dirty(&self) -> bool {
         self.dirty
+    }
+
+    /// Looks at what a record will need, and says nothing of use: whoever is about to let many
+    /// lives apply records has all of them fetched into the processor's caches at once.
+    pub fn prefetch(&self) -> usize {
+        self.mind.prefetch() ^ self.next as usize
     }
 
     /// Whether nothing was ever told to it.

@@ -1,19 +1,20 @@
-//! The resident: an actix actor with a mailbox, around a [`Life`]. All it does is call into it.
+//! The resident: a live entity. Its [`Life`] stands at a place on its worker's floor; around it, as
+//! soon as anybody wants to talk to it, is an actix actor with a mailbox.
 //!
-//! Residents of a worker live on the worker's thread and share its floor. Two sorts of message
-//! reach them: a turn in the batch at hand, from the worker; and a look from a reader, from any
-//! thread.
+//! Records don't come by mail: they are the worker's own, on the same thread, and a mailbox
+//! between the two would cost more than most folds (a message, a waker, a task's turn; and of each
+//! live entity some 700 bytes that most of them never need). So the worker gives a life its turn by
+//! a call, and a resident gets its seat, actor and mailbox, with the first look that a reader takes
+//! at it. Looks come from any thread, one at a time, never in the middle of a batch.
 
 use crate::floor::{Floor, Place};
 use crate::hear::panic_text;
-use crate::life::{Error, Life};
+use crate::life::Life;
 use actix::{Actor, Addr, Context, Handler, Message, WeakAddr};
 use actors::Address;
 use dashmap::DashMap;
-use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use tokio::sync::Notify;
 
 /// A floor whose lives are residents.
 pub type ResidentFloor = Floor<Addr<Resident>>;
@@ -21,83 +22,25 @@ pub type ResidentFloor = Floor<Addr<Resident>>;
 /// A resident's place on it.
 pub type Home = Place<Addr<Resident>>;
 
-/// What the residents of one worker report to.
-#[derive(Default)]
-pub struct Batch {
-    /// Turns given out and not taken yet.
-    outstanding: Cell<usize>,
-    failed: RefCell<Option<Error>>,
-    done: Notify,
-}
-
-impl Batch {
-    /// So many turns are about to be given out.
-    pub fn begin(&self, turns: usize) {
-        assert_eq!(self.outstanding.get(), 0, "one batch at a time");
-        self.outstanding.set(turns);
-    }
-
-    /// Waits until every turn was taken.
-    pub async fn finished(&self) -> Result<(), Error> {
-        while self.outstanding.get() > 0 {
-            self.done.notified().await;
-        }
-        self.failed.take().map_or(Ok(()), Err)
-    }
-
-    fn one_done(&self, result: Result<(), Error>) {
-        if let Err(error) = result {
-            self.failed.borrow_mut().get_or_insert(error);
-        }
-        self.outstanding.set(self.outstanding.get() - 1);
-        if self.outstanding.get() == 0 {
-            self.done.notify_one();
-        }
-    }
-}
-
-/// A live entity.
+/// The actor around a live entity.
 pub struct Resident {
     place: Rc<Home>,
-    /// Its worker's floor and batch.
-    home: Rc<(ResidentFloor, Batch)>,
-    /// Whether an answer of it may be remembered.
-    listens: bool,
+    /// Its worker's floor.
+    floor: Rc<ResidentFloor>,
 }
 
 impl Resident {
-    /// Moves in. To be called on the worker's thread.
-    pub fn start(place: &Rc<Home>, home: &Rc<(ResidentFloor, Batch)>) -> Addr<Self> {
-        Actor::start(Self { place: place.clone(), home: home.clone(), listens: false })
+    /// The seat of the life at this place, taken now if it has none. To be called on the worker's
+    /// thread.
+    pub fn seat(place: &Rc<Home>, floor: &Rc<ResidentFloor>) -> Addr<Self> {
+        let mut seat = place.seat.borrow_mut();
+        let take = || Actor::start(Self { place: place.clone(), floor: floor.clone() });
+        seat.get_or_insert_with(take).clone()
     }
 }
 
 impl Actor for Resident {
     type Context = Context<Self>;
-}
-
-/// Its turn in the batch at hand, beginning with this item.
-pub struct Turn(pub u32);
-
-impl Message for Turn {
-    type Result = ();
-}
-
-impl Handler<Turn> for Resident {
-    type Result = ();
-
-    fn handle(&mut self, Turn(first): Turn, _: &mut Context<Self>) {
-        let (floor, batch) = &*self.home;
-        if std::mem::take(&mut self.listens) {
-            floor.remembered().forget(self.place.life.borrow().address());
-        }
-        // actix tells nobody of a panic: it is caught here, and fails the worker's batch.
-        let turn = AssertUnwindSafe(|| floor.turn(&self.place, first));
-        let result = std::panic::catch_unwind(turn).unwrap_or_else(|panic| {
-            Err(Error::Rest(format!("a turn panicked: {}", panic_text(&*panic))))
-        });
-        batch.one_done(result);
-    }
 }
 
 /// Somebody wants to look at it.
@@ -116,9 +59,12 @@ impl Handler<Look> for Resident {
     type Result = ();
 
     fn handle(&mut self, Look { look, remembers }: Look, _: &mut Context<Self>) {
-        self.listens |= remembers;
+        if remembers {
+            self.place.listens.set(true);
+        }
         let life = self.place.life.borrow();
-        let look = AssertUnwindSafe(|| look(&life, &self.home.0));
+        // actix tells nobody of a panic, and would end the actor.
+        let look = AssertUnwindSafe(|| look(&life, &self.floor));
         if let Err(panic) = std::panic::catch_unwind(look) {
             tracing::error!(panic = panic_text(&*panic), "a look at a resident panicked");
         }
@@ -131,7 +77,7 @@ impl Handler<Look> for Resident {
 /// residents is used for few of them. It can be used as long as the resident lives, because its
 /// place on the floor holds a strong one.
 #[derive(Default)]
-pub struct Directory(DashMap<Address, WeakAddr<Resident>>);
+pub struct Directory(DashMap<Address, Option<WeakAddr<Resident>>>);
 
 /// Who is found at an address.
 pub enum Found {
@@ -140,20 +86,30 @@ pub enum Found {
     /// A resident that is about to be gone: put to rest, or with its worker. What is at rest may be
     /// older than what it knew.
     Leaving,
+    /// A resident that nobody has talked to yet: its worker gives it a seat.
+    Unseated,
     /// A resident.
-    Live(Addr<Resident>),
+    Seated(Addr<Resident>),
 }
 
 impl Directory {
     /// Who lives at an address.
     pub fn find(&self, address: &Address) -> Found {
         let Some(found) = self.0.get(address) else { return Found::Nobody };
-        found.upgrade().map_or(Found::Leaving, Found::Live)
+        match &*found {
+            None => Found::Unseated,
+            Some(seat) => seat.upgrade().map_or(Found::Leaving, Found::Seated),
+        }
     }
 
-    /// A resident has moved in.
-    pub fn enter(&self, address: Address, seat: &Addr<Resident>) {
-        self.0.insert(address, seat.downgrade());
+    /// An entity is live.
+    pub fn enter(&self, address: Address) {
+        self.0.insert(address, None);
+    }
+
+    /// A live entity has taken its seat.
+    pub fn seated(&self, address: Address, seat: &Addr<Resident>) {
+        self.0.insert(address, Some(seat.downgrade()));
     }
 
     /// A resident has moved out.

@@ -1,6 +1,6 @@
-//! A worker: one OS thread that hosts shards. It reads the journal by cursor, gives each batch to
-//! the residents it concerns, hands what they caused to the writer, moves its watermark, and hands
-//! shards over to the store now and then.
+//! A worker: one OS thread that hosts shards. It reads the journal by cursor, lets those whom a
+//! batch concerns apply their records, hands what they caused to the writer, moves its watermark,
+//! and hands shards over to the store now and then.
 //!
 //! This is the loop; what a batch does is the floor's, and how the thread is started and watched is
 //! the tree's.
@@ -11,15 +11,17 @@ mod status;
 pub use status::{Control, Generations, Link, Marks, WorkerState};
 
 use crate::floor::{Floor, Ground, Publisher};
+use crate::hear::panic_text;
 use crate::keeper::{EffectsDurable, Keeper};
 use crate::life;
 use crate::options::Options;
-use crate::resident::{Batch, Directory, Resident, ResidentFloor, Turn};
+use crate::resident::{Directory, Resident, ResidentFloor};
 use crate::writer::{Submission, Writer};
-use actors::Position;
+use actors::{Address, Position};
 use rounds::{Firing, Rounds};
 use state::frame::Frame;
 use state::journal;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -72,7 +74,7 @@ pub struct Spec {
 /// A worker at work.
 pub struct Worker {
     spec: Arc<Spec>,
-    home: Rc<(ResidentFloor, Batch)>,
+    floor: Rc<ResidentFloor>,
     publisher: Publisher,
     rounds: Rounds,
     firing: Arc<Firing>,
@@ -113,7 +115,7 @@ impl Worker {
             publisher: Publisher::new(kinds, spec.source.clone()),
             rounds: Rounds::new(&spec),
             firing: Arc::default(),
-            home: Rc::new((floor, Batch::default())),
+            floor: Rc::new(floor),
             cursor,
             durable,
             control,
@@ -141,7 +143,7 @@ impl Worker {
             }
             let frames = self.spec.journal.read(self.cursor, self.spec.options.batch_bytes_max)?;
             if !frames.is_empty() {
-                self.batch(frames).await?;
+                self.batch(frames)?;
                 self.open_if_caught_up()?;
                 self.checkpoint_if_due()?;
                 // Readers' looks at residents have a turn between two batches.
@@ -175,34 +177,23 @@ impl Worker {
         }
     }
 
-    async fn batch(&mut self, frames: Vec<Arc<Frame>>) -> Result<(), Error> {
+    fn batch(&mut self, frames: Vec<Arc<Frame>>) -> Result<(), Error> {
         let end = frames.last().expect("a batch has frames").end();
         let bytes: usize = frames.iter().map(|frame| frame.bytes().len()).sum();
-        let (floor, batch) = &*self.home;
-        let home = &self.home;
-        let directory = &self.spec.directory;
-        let turns = floor.plan(frames, |place| {
-            let seat = Resident::start(place, home);
-            directory.enter(place.life.borrow().address().clone(), &seat);
-            seat
-        })?;
-        batch.begin(turns.len());
-        for turn in turns {
-            let seat = turn.place.seat.borrow();
-            seat.as_ref().expect("who has a turn is live").do_send(Turn(turn.first));
-        }
-        batch.finished().await?;
+        apply(&self.floor, &frames, &self.spec.directory)?;
+        // Nothing holds their memory while the effects are made.
+        drop(frames);
         self.hand_out_effects()?;
         self.cursor = end;
         self.rounds.read(bytes);
-        self.spec.link.applied(end, &self.home.0);
-        self.home.0.answer();
+        self.spec.link.applied(end, &self.floor);
+        self.floor.answer();
         Ok(())
     }
 
     /// Hands what the batch caused to the writer, in order; the writer drops what it knows.
     fn hand_out_effects(&mut self) -> Result<(), Error> {
-        for draft in self.home.0.finish(&mut self.publisher) {
+        for draft in self.floor.finish(&mut self.publisher) {
             let (effects, bytes) = (self.effects.clone(), draft.bytes());
             effects.submitted(bytes);
             let reply = Box::new(move |result: Result<_, journal::AppendError>| match result {
@@ -234,7 +225,7 @@ impl Worker {
     }
 
     fn control(&mut self, control: Control) -> Result<(), Error> {
-        let floor = &self.home.0;
+        let floor = &self.floor;
         match control {
             Control::Tick(now) if self.open => self.fire_due(now)?,
             Control::Tick(_) => {}
@@ -258,13 +249,21 @@ impl Worker {
             }
             Control::Checkpoint(done) => self.rounds.start(Some(done)),
             Control::OfferAgain => self.offer_again()?,
+            Control::Look(address, look) => {
+                // If nobody lives there any more, whoever sent the look gets it back.
+                if let Some(place) = self.floor.live(&address) {
+                    let seat = Resident::seat(&place, &self.floor);
+                    self.spec.directory.seated(address, &seat);
+                    seat.do_send(look);
+                }
+            }
             Control::Drain => self.rounds.drain(),
         }
         Ok(())
     }
 
     fn put_to_rest(&mut self, shard: u16) {
-        let floor = &self.home.0;
+        let floor = &self.floor;
         let residents_max = self.spec.options.residents_max / self.spec.options.workers.max(1);
         let over = floor.residents().saturating_sub(residents_max);
         let shards = self.spec.shards.len().max(1);
@@ -280,7 +279,7 @@ impl Worker {
     }
 
     fn checkpoint_if_due(&mut self) -> Result<(), Error> {
-        let floor = &self.home.0;
+        let floor = &self.floor;
         // A short replay is not interrupted; a round that was begun goes on.
         let begin = self.cursor >= self.recovery_end || self.rounds.replay_is_long();
         if begin {
@@ -306,9 +305,23 @@ impl Worker {
     }
 }
 
+/// Everybody whom the batch concerns applies their records. What panics here is ours, not a mind's,
+/// and fails the worker.
+fn apply(
+    floor: &ResidentFloor,
+    frames: &[Arc<Frame>],
+    directory: &Directory,
+) -> Result<(), life::Error> {
+    let woken = |address: &Address| directory.enter(address.clone());
+    let all = AssertUnwindSafe(|| floor.apply(frames, woken));
+    std::panic::catch_unwind(all).unwrap_or_else(|panic| {
+        Err(life::Error::Rest(format!("a turn panicked: {}", panic_text(&*panic))))
+    })
+}
+
 impl Drop for Worker {
     /// Residents hold the floor, and the floor holds them: without this none would ever go.
     fn drop(&mut self) {
-        self.home.0.clear();
+        self.floor.clear();
     }
 }

@@ -151,7 +151,7 @@ impl<'a> View<'a> {
     pub(crate) fn index(&self) -> Box<[Indexed]> {
         let mut at = self.table_end();
         let index = (0..self.header.records).map(|_| {
-            let (kind, key) = self.addressee(at);
+            let (kind, key) = addressee(self.bytes, at);
             let payload_bytes = u32_at(self.bytes, at + 5) as usize;
             let next = at + RECORD_HEAD_BYTES + key.len() + payload_bytes;
             let start = std::mem::replace(&mut at, next) as u32;
@@ -160,25 +160,29 @@ impl<'a> View<'a> {
         });
         index.collect()
     }
+}
 
-    /// The kind and the key of the record that begins at byte `at`.
-    pub(crate) fn addressee(&self, at: usize) -> (KindId, &'a [u8]) {
-        let (head, rest) = self.bytes[at..].split_at(RECORD_HEAD_BYTES);
-        (KindId(head[1]), &rest[..usize::from(u16_at(head, 3))])
-    }
+/// The kind and the key of the record that begins at byte `at` of a frame.
+fn addressee(bytes: &[u8], at: usize) -> (KindId, &[u8]) {
+    let (head, rest) = bytes[at..].split_at(RECORD_HEAD_BYTES);
+    (KindId(head[1]), &rest[..usize::from(u16_at(head, 3))])
+}
 
-    /// The record that begins at byte `at`, and where the next one does.
-    pub(crate) fn record_at(&self, at: usize, position: Position) -> (Record<'a>, usize) {
-        let (head, rest) = self.bytes[at..].split_at(RECORD_HEAD_BYTES);
-        let (key, rest) = rest.split_at(usize::from(u16_at(head, 3)));
-        let payload = &rest[..u32_at(head, 5) as usize];
-        let key = std::str::from_utf8(key).expect(CHECKED);
-        let RecordHead { tag, kind, depth } =
-            RecordHead { tag: head[0], kind: KindId(head[1]), depth: head[2] };
-        let time = self.header.time;
-        let next = at + RECORD_HEAD_BYTES + key.len() + payload.len();
-        (Record { position, time, tag, kind, depth, key, payload }, next)
-    }
+/// The record that begins at byte `at` of a frame, and where the next one does. Position and time
+/// are as the frame's header has them: a record is read far more often than a header.
+pub(crate) fn record_at(
+    bytes: &[u8],
+    at: usize,
+    (position, time): (Position, Timestamp),
+) -> (Record<'_>, usize) {
+    let (head, rest) = bytes[at..].split_at(RECORD_HEAD_BYTES);
+    let (key, rest) = rest.split_at(usize::from(u16_at(head, 3)));
+    let payload = &rest[..u32_at(head, 5) as usize];
+    let key = std::str::from_utf8(key).expect(CHECKED);
+    let RecordHead { tag, kind, depth } =
+        RecordHead { tag: head[0], kind: KindId(head[1]), depth: head[2] };
+    let next = at + RECORD_HEAD_BYTES + key.len() + payload.len();
+    (Record { position, time, tag, kind, depth, key, payload }, next)
 }
 
 /// The groups of a frame.
@@ -219,7 +223,8 @@ impl<'a> Iterator for Records<'a> {
         if self.position == self.view.header.end() {
             return None;
         }
-        let (record, next) = self.view.record_at(self.at, self.position);
+        let when = (self.position, self.view.header.time);
+        let (record, next) = record_at(self.view.bytes, self.at, when);
         self.at = next;
         self.position += 1;
         Some(record)

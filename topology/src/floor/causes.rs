@@ -28,9 +28,8 @@ pub struct Publisher {
 }
 
 impl<S> Floor<S> {
-    /// Gathers what the batch has caused, shard by shard, and lets go of its frames.
+    /// Gathers what the batch has caused, shard by shard.
     pub fn finish(&self, publisher: &mut Publisher) -> Vec<Draft> {
-        self.batch.borrow_mut().frames.clear();
         let mut drafts = Vec::new();
         for (number, shard) in self.shards.borrow_mut().iter_mut() {
             if shard.caused.is_empty() {

@@ -1,7 +1,6 @@
-//! One life's turn in a batch: it applies its records, and whoever waits for one of them is
-//! answered.
+//! One life's turn: it applies its record, and whoever waits for that is answered.
 
-use super::{Floor, NONE, Place, ShardAtRest};
+use super::{Floor, Place, ShardAtRest};
 use crate::api::Verdict;
 use crate::life::{Again, Around, Done, Error, Life};
 use crate::record::tag;
@@ -10,37 +9,28 @@ use actors::{Outcome, Position, Tags};
 use state::frame::Record;
 
 impl<S> Floor<S> {
-    /// Lets the life at `place` apply its records of the planned batch, beginning with item
-    /// `first`.
-    ///
-    /// # Errors
-    /// What is at rest, or a record that must be there, could not be read.
-    pub fn turn(&self, place: &Place<S>, first: u32) -> Result<(), Error> {
+    /// Lets the life at `place` apply its record.
+    pub(super) fn turn(&self, place: &Place<S>, record: &Record<'_>) -> Result<(), Error> {
         let (number, life) = (place.shard, &mut *place.life.borrow_mut());
-        let batch = self.batch.borrow();
+        place.last_batch.set(self.batch_number.get());
+        if place.listens.take() {
+            self.remembered.forget(life.address());
+        }
         let mut shards = self.shards.borrow_mut();
         let shard = shards.get_mut(number).expect("a turn is of a life on this floor");
-        let mut fx = self.fx.borrow_mut();
         let rest = ShardAtRest { store: &self.store, shard: number };
-        let mut again = |position| self.again(position);
         // A new entity has no words yet, whatever its default would say of itself.
         let before = if life.is_unborn() { Tags::new() } else { life.tags() };
-        let mut item = first;
-        while item != NONE {
-            let at = &batch.items[item as usize];
-            let record = batch.frames[at.frame as usize].record(at.record as usize);
-            let mut around = Around {
-                kinds: &self.kinds,
-                judged: &self.judged,
-                rest: &rest,
-                pending: &mut shard.pending,
-                fx: &mut fx,
-                caused: &mut shard.caused,
-            };
-            let done = life.apply(&record, &mut around, &mut again)?;
-            self.account(life, &record, &done);
-            item = at.next;
-        }
+        let mut around = Around {
+            kinds: &self.kinds,
+            judged: &self.judged,
+            rest: &rest,
+            pending: &mut shard.pending,
+            fx: &mut self.fx.borrow_mut(),
+            caused: &mut shard.caused,
+        };
+        let done = life.apply(record, &mut around, &mut |position| self.again(position))?;
+        self.account(life, record, &done);
         self.announce_tags(life, number, &before);
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Reads of one entity. A live one is asked by mail, one at rest is read from the store; nobody is
-//! woken.
+//! Reads of one entity. A live one is asked by mail (the first time by way of its worker, which
+//! gives it a mailbox), one at rest is read from the store; nobody is woken.
 
 use super::{Freshness, Handle, Inner};
 use crate::api::{EventRef, HistoryItem, Read, ReadError};
@@ -8,7 +8,7 @@ use crate::life::{self, Life, Rest, mind_at_rest};
 use crate::record::{Prefix, split, tag, tag_name};
 use crate::remembered::{Rendered, Ticket};
 use crate::resident::{Found, Look, Resident, ResidentFloor};
-use crate::worker::Link;
+use crate::worker::{Control, Link};
 use actix::Addr;
 use actors::{Address, DomainEvent, Entity, KindId, Mind, PageLoader, Position, Timestamp};
 use state::row::{Row, Trail, key};
@@ -150,7 +150,7 @@ impl Inner {
                 // Whoever asked may have gone.
                 let _ = answer_sender.send(ask_live(life, floor, asked));
             });
-            resident.do_send(Look { look, remembers });
+            mail(link, (address, resident), Look { look, remembers });
             match answer.await {
                 // It may have entered the directory, and not have been told anything yet.
                 Ok((None, _)) if !caught_up => return Err(not_caught_up()),
@@ -171,11 +171,12 @@ impl Inner {
         link.still(generation, Read { value: (value, None), position })
     }
 
-    /// The resident at an address, if anybody lives there.
-    async fn resident(&self, address: &Address) -> Result<Option<Addr<Resident>>, ReadError> {
+    /// The resident at an address, if anybody lives there, and its seat, if it has one.
+    async fn resident(&self, address: &Address) -> Result<Option<Seat>, ReadError> {
         for _ in 0..=LOOKS_MAX {
             match self.directory.find(address) {
-                Found::Live(resident) => return Ok(Some(resident)),
+                Found::Seated(resident) => return Ok(Some(Some(resident))),
+                Found::Unseated => return Ok(Some(None)),
                 Found::Nobody => return Ok(None),
                 Found::Leaving => tokio::task::yield_now().await,
             }
@@ -231,7 +232,7 @@ impl Inner {
             let look = Box::new(move |life: &Life, floor: &ResidentFloor| {
                 let _ = sender.send(trail_of_life(life, floor));
             });
-            resident.do_send(Look { look, remembers: false });
+            mail(link, (address, resident), Look { look, remembers: false });
             if let Ok(trail) = answer.await {
                 let value = Some(trail.map_err(internal)?);
                 return link.still(generation, Read { value, position });
@@ -296,6 +297,17 @@ fn heard_from(frame: &state::frame::Frame, index: usize) -> (Option<Position>, O
         event_type: event.type_text.into_owned(),
     });
     (Some(record.position), named)
+}
+
+/// Where a resident takes mail, if it has got so far.
+type Seat = Option<Addr<Resident>>;
+
+/// Sends a look to a resident: to its seat, or else to its worker, which gives it one.
+fn mail(link: &Link, (address, seat): (&Address, Seat), look: Look) {
+    match seat {
+        Some(resident) => resident.do_send(look),
+        None => link.send(Control::Look(address.clone(), look)),
+    }
 }
 
 /// A question to a resident.

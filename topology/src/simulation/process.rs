@@ -227,14 +227,10 @@ impl Process {
     }
 
     /// The worker's step: applies about so many bytes of journal. False if there is nothing.
-    pub fn work(&mut self, bytes_max: usize, chance: &mut Chance) -> Result<bool, Failed> {
+    pub fn work(&mut self, bytes_max: usize) -> Result<bool, Failed> {
         let frames = self.journal.reader().read(self.cursor, bytes_max).map_err(text)?;
         let Some(end) = frames.last().map(|frame| frame.end()) else { return Ok(false) };
-        let mut turns = self.floor.plan(frames, |_| ()).map_err(text)?;
-        chance.shuffle(&mut turns);
-        for turn in turns {
-            self.floor.turn(&turn.place, turn.first).map_err(text)?;
-        }
+        self.floor.apply(&frames, |_| ()).map_err(text)?;
         for draft in self.floor.finish(&mut self.publisher) {
             self.effects_submitted += 1;
             self.submit(Submission { draft, from: From::Effects(self.generation), waiter: None });

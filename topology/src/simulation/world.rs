@@ -171,7 +171,7 @@ impl World {
             30..=44 => return self.write(),
             45..=69 => {
                 let bytes = *chance.of(&[0, 300, 3_000, 30_000]);
-                process.work(bytes, chance)?;
+                process.work(bytes)?;
             }
             70..=73 => process.capture(chance.below(u64::from(SHARDS)) as u16),
             74..=77 => process.keep(chance.one_in(3))?,
@@ -296,7 +296,7 @@ impl World {
         // As a thread of its own does in the process: a full disk is over when this has been done.
         process.journal().spares().prepare();
         process.write(usize::MAX, self.machine.now)?;
-        while process.work(1 << 20, &mut self.chance)? {}
+        while process.work(1 << 20)? {}
         process.fire(self.machine.now, 1_000);
         process.dispatch(self.machine.now);
         let carried = process.carry(self.machine.now, &mut self.chance);

@@ -175,7 +175,7 @@ impl Worker {
             return Ok(());
         }
         for shard in &self.spec.shards {
-            let due = self.home.0.with_pending(*shard, |p| p.take_due(now, AT_ONCE_MAX));
+            let due = self.floor.with_pending(*shard, |p| p.take_due(now, AT_ONCE_MAX));
             let due = due.unwrap_or_default();
             if due.is_empty() {
                 continue;
@@ -196,7 +196,7 @@ impl Worker {
     }
 
     fn next_due(&self) -> Option<Timestamp> {
-        let floor = &self.home.0;
+        let floor = &self.floor;
         let due = |shard: &u16| floor.with_pending(*shard, |pending| pending.next_due()).flatten();
         self.spec.shards.iter().filter_map(due).min()
     }
@@ -204,7 +204,7 @@ impl Worker {
     /// The dispatcher has begun anew: it is offered everything that is pending.
     pub(super) fn offer_again(&mut self) -> Result<(), Error> {
         for shard in &self.spec.shards {
-            self.home.0.with_pending(*shard, Pending::offer_again);
+            self.floor.with_pending(*shard, Pending::offer_again);
         }
         if self.open { self.hand_out_deliveries() } else { Ok(()) }
     }
@@ -214,7 +214,7 @@ impl Worker {
     pub(super) fn hand_out_deliveries(&mut self) -> Result<(), Error> {
         self.spec.link.set_next_due(self.next_due());
         for shard in &self.spec.shards {
-            let waiting = self.home.0.with_pending(*shard, |p| p.take_deliveries(AT_ONCE_MAX));
+            let waiting = self.floor.with_pending(*shard, |p| p.take_deliveries(AT_ONCE_MAX));
             for (id, entry) in waiting.unwrap_or_default() {
                 let What::Delivery(delivery) = entry.what else { continue };
                 let offer = Offer { id, address: entry.address, delivery };

@@ -1,8 +1,8 @@
 //! How everybody else sees a worker, and how they reach it: a link that outlives its generations.
 
 use crate::api::ReadError;
-use crate::resident::ResidentFloor;
-use actors::{Position, Timestamp};
+use crate::resident::{Look, ResidentFloor};
+use actors::{Address, Position, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,6 +28,8 @@ pub enum Control {
     Checkpoint(oneshot::Sender<()>),
     /// The dispatcher's: it has begun anew, and wants to be offered everything that is pending.
     OfferAgain,
+    /// A reader's: a look at an entity that has no seat yet.
+    Look(Address, Look),
     /// Checkpoint every shard, then end.
     Drain,
 }

@@ -1,13 +1,14 @@
-//! Whom a batch concerns: for each of its records the life it belongs to, woken if it sleeps.
+//! A batch of frames: for each of its records the life it belongs to, woken if it sleeps, and its
+//! turn.
 //!
 //! With hundreds of thousands of lives nearly every record meets one that is in no processor cache,
-//! and a look-up is a chain of misses. So records are looked up a stretch at a time, one step for
-//! all of them before the next: the misses of a step do not depend on each other, and the processor
-//! waits for them together.
+//! and what a record needs of it is a chain of misses. So records are taken a stretch at a time,
+//! one step of the chain for all of them before the next: the misses of a step do not depend on
+//! each other, and the processor waits for them together.
 //!
-//! What is *not* here: what a life does with its records (`turn`).
+//! What is *not* here: what a life does with its record (`turn`).
 
-use super::{Floor, Item, NONE, Place, Shard, ShardAtRest, Slot, Turn, shard_of};
+use super::{Floor, Item, Place, Shard, ShardAtRest, Slot, shard_of};
 use crate::life::{Error, Life};
 use actors::{Address, KindId};
 use hashbrown::hash_table::Entry;
@@ -22,39 +23,37 @@ use std::sync::Arc;
 const STRETCH: usize = 64;
 
 impl<S> Floor<S> {
-    /// Takes a batch of frames in: finds out whom they concern, wakes who is not live (`seat` gives
-    /// a new life its place), and says who has a turn.
+    /// Lets those whom a batch of frames concerns apply their records, in the order of the journal;
+    /// wakes who is not live, and says so to `woken`.
     ///
     /// # Errors
-    /// A life could not be woken.
-    pub fn plan(
+    /// A life could not be woken, or what it needs of what is at rest could not be read.
+    pub fn apply(
         &self,
-        frames: Vec<Arc<Frame>>,
-        mut seat: impl FnMut(&Rc<Place<S>>) -> S,
-    ) -> Result<Vec<Turn<S>>, Error> {
+        frames: &[Arc<Frame>],
+        mut woken: impl FnMut(&Address),
+    ) -> Result<(), Error> {
         self.batch_number.set(self.batch_number.get().wrapping_add(1));
-        let mut batch = self.batch.borrow_mut();
-        batch.items.clear();
-        self.pick(&frames, &mut batch.items);
-        let mut turns = Vec::with_capacity(batch.items.len());
+        let mut items = self.items.take();
+        items.clear();
+        self.pick(frames, &mut items);
         let mut found = Vec::with_capacity(STRETCH);
-        let mut from = 0;
-        while from < batch.items.len() {
-            let to = batch.items.len().min(from + STRETCH);
-            self.look_up(&batch.items[from..to], &mut found);
-            for (item, found) in (from..to).zip(found.drain(..)) {
-                let Item { hash, frame, record, .. } = batch.items[item];
-                let (frame, record) = (&frames[frame as usize], record as usize);
-                let place = match found.filter(|place| place.is(frame.addressee(record))) {
+        for stretch in items.chunks(STRETCH) {
+            self.look_up(stretch, &mut found);
+            let lives = found.iter().flatten().map(|place: &Rc<Place<S>>| place.life.borrow());
+            std::hint::black_box(lives.map(|life| life.prefetch()).max());
+            for (item, found) in stretch.iter().zip(found.drain(..)) {
+                let record = frames[item.frame as usize].record(item.record as usize);
+                let its = (record.kind, record.key.as_bytes());
+                let place = match found.filter(|place| place.is(its)) {
                     Some(place) => place,
-                    None => self.place(hash, &frame.record(record), &mut seat)?,
+                    None => self.place(item.hash, &record, &mut woken)?,
                 };
-                self.queue(place, item as u32, &mut batch.items, &mut turns);
+                self.turn(&place, &record)?;
             }
-            from = to;
         }
-        batch.frames = frames;
-        Ok(turns)
+        self.items.replace(items);
+        Ok(())
     }
 
     /// The records that concern this floor's shards and are not in their store yet.
@@ -71,7 +70,7 @@ impl<S> Floor<S> {
                     continue;
                 }
                 let (frame, record) = (frame_index as u32, record_index as u32);
-                items.push(Item { hash: indexed.hash, frame, record, next: NONE });
+                items.push(Item { hash: indexed.hash, frame, record });
             }
         }
     }
@@ -86,23 +85,12 @@ impl<S> Floor<S> {
         }));
     }
 
-    /// Puts a record behind the others of its life, or gives the life a turn.
-    fn queue(&self, place: Rc<Place<S>>, item: u32, items: &mut [Item], turns: &mut Vec<Turn<S>>) {
-        let batch = self.batch_number.get();
-        let last = place.last_item.replace(item);
-        if place.last_batch.replace(batch) == batch && last != NONE {
-            items[last as usize].next = item;
-        } else {
-            turns.push(Turn { place, first: item });
-        }
-    }
-
     /// The place of a life that a look-up by hash alone has not found.
     fn place(
         &self,
         hash: u64,
         record: &Record<'_>,
-        seat: &mut impl FnMut(&Rc<Place<S>>) -> S,
+        woken: &mut impl FnMut(&Address),
     ) -> Result<Rc<Place<S>>, Error> {
         let number = shard_of(hash, self.shards_total);
         let mut shards = self.shards.borrow_mut();
@@ -117,15 +105,14 @@ impl<S> Floor<S> {
         };
         let place = Rc::new(Place {
             last_batch: Cell::new(self.batch_number.get()),
-            last_item: Cell::new(NONE),
             shard: number,
             life: RefCell::new(self.wake(entities, number, record)?),
             seat: RefCell::new(None),
+            listens: Cell::new(false),
         });
         vacant.insert(Slot { hash, place: place.clone() });
         self.residents.set(self.residents.get() + 1);
-        let taken = seat(&place);
-        place.seat.replace(Some(taken));
+        woken(place.life.borrow().address());
         Ok(place)
     }
 
@@ -159,7 +146,7 @@ impl<S> Floor<S> {
 
 impl<S> Place<S> {
     /// Whether it is the place of this entity. Between turns only.
-    fn is(&self, (kind, key): (KindId, &[u8])) -> bool {
+    pub(super) fn is(&self, (kind, key): (KindId, &[u8])) -> bool {
         let life = self.life.borrow();
         let address = life.address();
         address.kind == kind && address.key.as_bytes() == key
