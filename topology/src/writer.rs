@@ -174,17 +174,18 @@ impl Loop {
 
     fn work(&mut self) -> Result<(), Error> {
         loop {
-            let first = match self.receiver.recv_timeout(SEAL_AFTER) {
-                Ok(message) => message,
+            let go_on = match self.receiver.recv_timeout(SEAL_AFTER) {
+                Ok(message) => self.round(message)?,
                 Err(RecvTimeoutError::Timeout) => {
                     self.rest()?;
-                    continue;
+                    true
                 }
-                Err(RecvTimeoutError::Disconnected) => return self.end(),
+                Err(RecvTimeoutError::Disconnected) => false,
             };
-            if !self.round(first)? {
+            if !go_on {
                 return self.end();
             }
+            self.look_for_room();
         }
     }
 
@@ -200,6 +201,14 @@ impl Loop {
             self.sealed = true;
         }
         Ok(())
+    }
+
+    /// While the disk is full, intake is turned away before it comes here: only who looks finds out
+    /// that there is room again.
+    fn look_for_room(&self) {
+        if self.gauge.disk_full.load(Ordering::Relaxed) && self.journal.spares().are_ready() {
+            self.gauge.disk_full.store(false, Ordering::Relaxed);
+        }
     }
 
     fn end(&mut self) -> Result<(), Error> {

@@ -93,6 +93,11 @@ impl Spares {
         true
     }
 
+    /// Whether all are there, so that any draft would get one.
+    pub fn are_ready(&self) -> bool {
+        lock(&self.0.shelf).spares.len() >= SPARES
+    }
+
     /// Takes a spare off the shelf, or says why there is none for a draft that is urgent or not.
     pub(crate) fn take(&self, urgent: bool) -> Result<PathBuf, String> {
         let needed = if urgent { 1 } else { SPARES };

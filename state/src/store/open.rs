@@ -64,6 +64,9 @@ pub(super) fn open(
     let mut next_generation = last + 1;
     let chosen = opening.choose(known.as_ref(), &files, options.shards, &mut next_generation)?;
     if known.as_ref() != Some(&chosen.meta) {
+        // An image that is counted on from now on may have its name from a moment before a crash.
+        let synced = opening.disk.sync_dir(&opening.images);
+        synced.map_err(disk_error("sync", &opening.images))?;
         meta::write(&*kv, &chosen.meta.batch())?;
     }
     opening.remove_leftovers(&*kv, &chosen, &files)?;

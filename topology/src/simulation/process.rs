@@ -173,6 +173,11 @@ impl Process {
         &self.floor
     }
 
+    /// From where each shard is replayed, by the last checkpoint that counts.
+    pub fn covered(&self) -> impl Iterator<Item = Position> {
+        self.marks.iter().map(|(_, replay_from, _)| *replay_from)
+    }
+
     /// Hands in a draft.
     pub fn submit(&mut self, submission: Submission) {
         self.queue.push_back(submission);
@@ -449,6 +454,8 @@ fn journal_options() -> journal::Options {
 fn store_options() -> store::Options {
     store::Options {
         shards: SHARDS,
+        // The one clock there is in here must not run out on a machine that has other things to do.
+        open_seconds_max: 3_600,
         recent_bytes_max: 64 << 10,
         batch_entries_max: 16,
         batch_bytes_max: 16 << 10,

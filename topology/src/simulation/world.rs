@@ -23,6 +23,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::oneshot;
 use xxhash_rust::xxh3::Xxh3;
 
+/// So many starts in a row may fail of what was ordered; then nothing is ordered any more.
+const FAILED_STARTS_MAX: u32 = 20;
+
+/// A script takes some thousand steps; one that takes so many goes round in circles.
+const STEPS_MAX: u64 = 100_000;
+
 /// The product's first kinds, and one that misbehaves.
 static KINDS: &[Kind] = &[
     Kind::of::<Inbox>(),
@@ -58,12 +64,17 @@ pub(super) struct World {
     /// Every frame that was durable once, as it was.
     durable: Vec<Vec<u8>>,
     durable_end: Position,
+    /// From where a start at the latest replays each shard: what a checkpoint has covered stays so.
+    covered: Vec<Position>,
     carried: BTreeSet<EffectId>,
     answers: Vec<(usize, Position, oneshot::Receiver<Result<Told, AppendError>>)>,
     waiting: BTreeMap<usize, oneshot::Receiver<Result<Told, AppendError>>>,
     changes: u64,
     crashes: usize,
     deaths: usize,
+    steps: u64,
+    /// How many starts in a row have failed.
+    failed_starts: u32,
     /// A fault was ordered: the next failure may be its.
     faulty: bool,
     /// The later version is at work.
@@ -83,12 +94,15 @@ impl World {
             process: None,
             durable: Vec::new(),
             durable_end: 0,
+            covered: vec![0; usize::from(SHARDS)],
             carried: BTreeSet::new(),
             answers: Vec::new(),
             waiting: BTreeMap::new(),
             changes: 0,
             crashes: 0,
             deaths: 0,
+            steps: 0,
+            failed_starts: 0,
             faulty: false,
             mended: false,
             script,
@@ -107,6 +121,8 @@ impl World {
 
     /// One step of somebody; if the machine goes down in it, it is booted again.
     pub(super) fn step(&mut self) {
+        self.steps += 1;
+        assert!(self.steps < STEPS_MAX, "it never comes to an end, in {:?}", self.script);
         if self.script.faults && self.chance.one_in(120) {
             self.machine.fail_once(&mut self.chance);
             self.faulty = true;
@@ -126,6 +142,9 @@ impl World {
 
     /// What goes wrong must have a cause: the power, or a fault that was ordered.
     fn survive(&mut self, failed: Option<Failed>) {
+        if let Some(process) = &self.process {
+            self.covered = process.covered().collect();
+        }
         if self.machine.is_down() {
             self.changes += self.machine.changes();
             self.crashes += 1;
@@ -144,6 +163,8 @@ impl World {
         self.process = None;
         if self.script.faults && self.chance.one_in(5) {
             self.machine.lose_kv();
+            // Images are all that is left, and they may be older.
+            self.covered.fill(0);
         }
         if self.chance.one_in(4) {
             // What was judged stays judged; what comes later, or was not judged durably, is mended.
@@ -159,11 +180,7 @@ impl World {
     }
 
     fn try_step(&mut self) -> Result<(), Failed> {
-        let Some(process) = &mut self.process else {
-            let process = Process::start(&self.machine, self.kinds)?;
-            self.process = Some(process);
-            return self.what_was_durable_is_there();
-        };
+        let Some(process) = &mut self.process else { return self.start() };
         let (now, chance) = (self.machine.now, &mut self.chance);
         let awake = process.has_caught_up();
         match chance.below(100) {
@@ -187,6 +204,25 @@ impl World {
             _ => self.machine.now = now.plus_ms(self.later()),
         }
         Ok(())
+    }
+
+    /// A start that fails though nothing is ordered to fail would fail for ever.
+    fn start(&mut self) -> Result<(), Failed> {
+        let calm = self.failed_starts > FAILED_STARTS_MAX;
+        if calm {
+            self.machine.calm();
+        }
+        match Process::start(&self.machine, self.kinds) {
+            Ok(process) => self.process = Some(process),
+            Err(why) => {
+                let must = calm && !self.machine.is_down();
+                assert!(!must, "it starts no more: {why}, in {:?}", self.script);
+                self.failed_starts += 1;
+                return Err(why);
+            }
+        }
+        self.failed_starts = 0;
+        self.what_was_durable_is_there()
     }
 
     /// Mostly a little later; sometimes days.
@@ -271,6 +307,9 @@ impl World {
         let oracle = Oracle::of(self.kinds, &all);
         self.machine.calm();
         check::no_row_is_made_up(process, &oracle);
+        for (shard, (now, before)) in process.covered().zip(&self.covered).enumerate() {
+            assert!(now >= *before, "shard {shard} is back at {now}, and was at {before}");
+        }
         self.remember_durable()
     }
 

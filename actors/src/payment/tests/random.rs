@@ -59,6 +59,70 @@ fn view(bench: &Bench) -> String {
     serde_json::to_string(&bench.payment.view("pay_1")).expect("a view")
 }
 
+/// A payment's life as the outside tells of it; a total beside numbered movements; one that
+/// contradicts itself.
+fn a_few_facts() -> [Vec<Fact>; 3] {
+    use FactKind::{Authorized, Canceled, Captured, Created, Failed, Refunded};
+    [
+        vec![
+            a_fact(Created, 1_000, None),
+            a_fact(Authorized, 1_000, None),
+            a_fact(Captured, 400, Some("a")),
+            a_fact(Captured, 600, Some("b")),
+            a_fact(Refunded, 300, Some("r")),
+        ],
+        vec![
+            a_fact(Captured, 700, None),
+            a_fact(Captured, 400, Some("a")),
+            a_fact(Failed, 700, None),
+            a_fact(Canceled, 700, None),
+            a_fact(Refunded, 700, None),
+        ],
+        vec![
+            a_fact(Created, 500, None),
+            a_fact(Captured, 400, Some("a")),
+            a_fact(Captured, 450, Some("a")),
+            Fact { user_id: "u-2".into(), ..a_fact(Authorized, 900, None) },
+            a_fact(Refunded, 950, None),
+        ],
+    ]
+}
+
+/// Every order of these.
+fn orders(of: &[Fact]) -> Vec<Vec<Fact>> {
+    if of.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for first in 0..of.len() {
+        let mut rest = of.to_vec();
+        let first = rest.remove(first);
+        all.extend(orders(&rest).into_iter().map(|mut order| {
+            order.insert(0, first.clone());
+            order
+        }));
+    }
+    all
+}
+
+#[test]
+fn every_order_of_a_few_facts_with_any_of_them_said_twice_gives_one_state() {
+    for facts in a_few_facts() {
+        let straight = told_all(&facts);
+        let orders = orders(&facts);
+        assert_eq!(orders.len(), 120);
+        for order in orders {
+            for twice in 0..=order.len() {
+                let mut said = order.clone();
+                said.extend(order.get(twice).cloned());
+                let other = told_all(&said);
+                assert_eq!(straight.payment.facts, other.payment.facts, "{said:?}");
+                assert_eq!(view(&straight), view(&other), "{said:?}");
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(config())]
 
@@ -185,6 +249,11 @@ impl World {
             5 => self.tell(Event::Lapse { due: START }),
             _ => self.answer(amount, odd),
         }
+        let payment = &self.bench.payment;
+        let (authorized, captured) = (payment.authorized(), payment.captured());
+        assert!(captured <= authorized && authorized <= 1_000, "{captured} of {authorized}");
+        let returned = payment.refunded() + payment.refunding();
+        assert!(returned <= captured, "{returned} of {captured} are on their way back");
     }
 
     /// Answers one of the requests; an odd answer is lost, or overtaken by the gateway's own word
