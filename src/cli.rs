@@ -40,6 +40,8 @@ pub(crate) enum Verb {
     Journal(Journal),
     /// Checks a data directory at rest: checksums, positions, and every row against the journal
     Verify(AtRest),
+    /// Builds a data directory from another's journal, carrying nothing out, and names who differs
+    Replay(Replay),
     /// Plays the engine's core in worlds that fail, a seed each, and checks every promise
     Simulate(Simulate),
     /// Looks at the Kafka configuration step by step, and says what is wrong and what to do
@@ -188,6 +190,9 @@ pub(crate) struct Inspect {
     /// Such as inbox/u-42
     #[arg(value_name = "KIND/KEY", value_parser = address)]
     pub(crate) address: (String, String),
+    /// As it was: by the records below this position alone
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) until: Option<u64>,
     /// How many records of its history to show, newest first
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) history: u32,
@@ -207,6 +212,19 @@ pub(crate) struct AtRest {
     /// The data directory
     #[arg(long, value_name = "DIR", default_value = "bellwether-data")]
     pub(crate) data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The data directory to be replayed; it is only looked at
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: PathBuf,
+    /// The new data directory: empty, or not there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) into: PathBuf,
+    /// Only the records below this position
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) until: Option<u64>,
 }
 
 #[derive(Debug, Args)]

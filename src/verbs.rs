@@ -10,6 +10,7 @@ mod import;
 mod ingest;
 mod inspect;
 mod journal;
+mod replay;
 mod serve;
 mod simulate;
 mod verify;
@@ -76,6 +77,7 @@ pub(crate) fn run(cli: Cli) -> Result<Ended, Error> {
         Verb::Completions { shell } => completions::run(shell),
         Verb::Journal(arguments) => journal::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),
+        Verb::Replay(arguments) => replay::run(&arguments),
         Verb::Simulate(arguments) => simulate::run(&arguments),
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Bench(which) => bench::run(&which),

@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 use topology::api::{HistoryItem, ReadError};
-use topology::{Freshness, Options};
+use topology::{AsOf, Freshness, Options};
 
 /// The longest history the API gives in one page.
 const PAGE_MAX: u32 = 100;
@@ -31,14 +31,15 @@ pub(super) fn run(arguments: &Inspect) -> Result<Ended, Error> {
 fn ask(server: &mut Server, arguments: &Inspect) -> Result<Value, Error> {
     let (kind, key) = &arguments.address;
     let path = format!("/api/v1/entities/{}/{}", percent_encoded(kind), percent_encoded(key));
-    let Some(entity) = server.get::<Value>(&path)? else {
+    let as_of = arguments.until.map(|until| format!("as_of={until}&")).unwrap_or_default();
+    let Some(entity) = server.get::<Value>(&format!("{path}?{as_of}"))? else {
         return Err(unknown(arguments, arguments.target.url()));
     };
     let mut history = Vec::new();
     let mut cursor = String::new();
     while history.len() < arguments.history as usize {
         let limit = (arguments.history - history.len() as u32).min(PAGE_MAX);
-        let page = format!("{path}/history?limit={limit}{cursor}");
+        let page = format!("{path}/history?{as_of}limit={limit}{cursor}");
         let Some(mut page) = server.get::<Value>(&page)? else { break };
         if let Value::Array(items) = page["data"].take() {
             history.extend(items);
@@ -66,12 +67,21 @@ fn look(data: &Path, arguments: &Inspect) -> Result<Value, Error> {
         let kind_id = engine.kind(kind).ok_or_else(|| unknown(arguments, &place))?;
         let inside = |error: ReadError| Error::Failed(format!("reading {kind}/{key}: {error}"));
         let fresh = Freshness { at_least: Some(engine.durable_end()), wait_max: WAIT_MAX };
-        let view = runtime.block_on(engine.view(kind_id, key, fresh)).map_err(inside)?;
+        let position = arguments.until.unwrap_or_else(|| engine.durable_end());
+        let as_of = AsOf { position, wait_max: WAIT_MAX };
+        let view = match arguments.until {
+            Some(_) => runtime.block_on(engine.view_as_of(kind_id, key, as_of)),
+            None => runtime.block_on(engine.view(kind_id, key, fresh)),
+        };
+        let view = view.map_err(inside)?;
         let Some(text) = view.value else { return Err(unknown(arguments, &place)) };
         let limit = arguments.history as usize;
         let address = Address::new(kind_id, key);
-        let history = engine.history(address, None, limit, fresh);
-        let history = runtime.block_on(history).map_err(inside)?.value.unwrap_or_default();
+        let history = match arguments.until {
+            Some(_) => runtime.block_on(engine.history_as_of(address, None, limit, as_of)),
+            None => runtime.block_on(engine.history(address, None, limit, fresh)),
+        };
+        let history = history.map_err(inside)?.value.unwrap_or_default();
         let history: Vec<Value> = history.iter().map(shown).collect();
         Ok(json!({
             "address": format!("{kind}/{key}"),

@@ -189,6 +189,9 @@ pub struct Identity {
     pub journal: JournalId,
     /// Into how many shards the key space is cut.
     pub shards: u32,
+    /// Whether it was made by a replay of another directory's journal: to be looked at, and never
+    /// to carry anything out.
+    pub is_replay: bool,
 }
 
 /// The file, as it is written.
@@ -201,6 +204,8 @@ struct Stored {
     shards: u32,
     #[serde(default)]
     kinds: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    replay: bool,
 }
 
 impl Identity {
@@ -212,8 +217,7 @@ impl Identity {
     /// What the directory is, if it is one and what this program wants it to be. Nothing is
     /// written.
     pub fn check(disk: &dyn Disk, dir: &Path, layout: &Layout<'_>) -> Result<Option<Self>, Error> {
-        let shards = layout.shards;
-        Ok(known(disk, dir, layout)?.map(|(journal, _)| Self { journal, shards }))
+        Ok(known(disk, dir, layout)?.map(|(identity, _)| identity))
     }
 
     /// Makes sure that the directory is what this program wants it to be, and makes it so if it is
@@ -224,18 +228,29 @@ impl Identity {
         layout: &Layout<'_>,
         fresh: JournalId,
     ) -> Result<Self, Error> {
-        let (journal, known) = known(disk, dir, layout)?.unwrap_or((fresh, Vec::new()));
+        let new = Self { journal: fresh, shards: layout.shards, is_replay: false };
+        let (identity, known) = known(disk, dir, layout)?.unwrap_or((new, Vec::new()));
         let wanted = layout.names();
-        let identity = Self { journal, shards: layout.shards };
         if known.is_empty() || known != wanted {
             identity.write(disk, dir, wanted)?;
         }
         Ok(identity)
     }
 
+    /// Makes `dir` a replay of this directory's journal.
+    pub fn write_replay(
+        &self,
+        disk: &dyn Disk,
+        dir: &Path,
+        layout: &Layout<'_>,
+    ) -> Result<(), Error> {
+        Self { is_replay: true, ..self.clone() }.write(disk, dir, layout.names())
+    }
+
     fn write(&self, disk: &dyn Disk, dir: &Path, kinds: Vec<String>) -> Result<(), Error> {
         let (journal, shards) = (self.journal.to_string(), self.shards);
-        let stored = Stored { format_version: FORMAT_VERSION, journal, shards, kinds };
+        let replay = self.is_replay;
+        let stored = Stored { format_version: FORMAT_VERSION, journal, shards, kinds, replay };
         let mut text = serde_json::to_vec_pretty(&stored).expect("plain values have a JSON form");
         text.push(b'\n');
         let path = dir.join(IDENTITY_FILE);
@@ -244,22 +259,22 @@ impl Identity {
     }
 }
 
-/// Which journal a directory belongs to, and the kinds it knows, if it fits the layout.
+/// What a directory is, and the kinds it knows, if it fits the layout.
 fn known(
     disk: &dyn Disk,
     dir: &Path,
     layout: &Layout<'_>,
-) -> Result<Option<(JournalId, Vec<String>)>, Error> {
-    let Some((Identity { journal, shards }, kinds)) = stored(disk, dir)? else { return Ok(None) };
+) -> Result<Option<(Identity, Vec<String>)>, Error> {
+    let Some((identity, kinds)) = stored(disk, dir)? else { return Ok(None) };
     let dir = dir.to_owned();
-    if shards != layout.shards {
-        return Err(Error::Shards { dir, found: shards, wanted: layout.shards });
+    if identity.shards != layout.shards {
+        return Err(Error::Shards { dir, found: identity.shards, wanted: layout.shards });
     }
     let wanted = layout.names();
     if !wanted.starts_with(&kinds) {
         return Err(Error::Kinds { dir, found: kinds, wanted });
     }
-    Ok(Some((journal, kinds)))
+    Ok(Some((identity, kinds)))
 }
 
 fn stored(disk: &dyn Disk, dir: &Path) -> Result<Option<(Identity, Vec<String>)>, Error> {
@@ -277,7 +292,8 @@ fn stored(disk: &dyn Disk, dir: &Path) -> Result<Option<(Identity, Vec<String>)>
     }
     let journal = JournalId::parse(&stored.journal);
     let journal = journal.ok_or_else(|| unreadable(format!("journal {:?}", stored.journal)))?;
-    Ok(Some((Identity { journal, shards: stored.shards }, stored.kinds)))
+    let (shards, is_replay) = (stored.shards, stored.replay);
+    Ok(Some((Identity { journal, shards, is_replay }, stored.kinds)))
 }
 
 #[cfg(test)]
@@ -317,6 +333,12 @@ mod tests {
         assert_eq!(again, identity);
         assert_eq!(Identity::read(&disk, Path::new(DIR)).unwrap(), Some(identity));
         assert!(open(&disk, 64, &["inbox", "payment"]).is_err(), "the third kind stays");
+        let replay = Path::new("/replay");
+        again.write_replay(&disk, replay, &layout).unwrap();
+        let text = read_file(&disk, &replay.join(IDENTITY_FILE)).unwrap();
+        assert!(std::str::from_utf8(&text).unwrap().contains(",\n  \"replay\": true\n}"));
+        let marked = Identity::open(&disk, replay, &layout, other).unwrap();
+        assert_eq!((marked.journal, marked.is_replay), (FRESH, true));
     }
 
     #[test]

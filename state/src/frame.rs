@@ -228,6 +228,18 @@ impl Frame {
         self.index.get_or_init(|| self.view().index())
     }
 
+    /// A frame of its records below `to` alone, at the same positions. A group that is cut keeps
+    /// its mark; the hash of the last event goes, since it may be another's.
+    ///
+    /// # Panics
+    /// None of its records is below `to`, or all are.
+    pub(crate) fn cut(&self, to: Position) -> Self {
+        let cut = self.base() < to && to < self.end();
+        assert!(cut, "cutting {}..{} at {to}", self.base(), self.end());
+        let (header, bytes) = self.view().cut((to - self.base()) as usize);
+        Self::new(bytes.into(), header)
+    }
+
     /// Its records from the `range.start`th on, so many of them.
     pub fn slice(&self, range: Range<usize>) -> impl Iterator<Item = Record<'_>> {
         range.map(|index| self.record(index))

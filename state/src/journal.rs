@@ -13,6 +13,7 @@
 mod append;
 mod buffers;
 mod commit;
+mod copy;
 mod error;
 mod floor;
 mod follow;
@@ -28,6 +29,7 @@ mod walk;
 mod window;
 
 pub use crate::frame::header::Fault;
+pub use copy::Copy;
 pub use error::{AppendError, Error};
 pub use follow::Follower;
 pub use open::Opened;

@@ -22,6 +22,15 @@ pub enum ReadError {
     /// recovery goes on.
     #[error("not yet: {0}")]
     NotYet(Cow<'static, str>),
+    /// The journal does not reach to the moment asked for.
+    #[error("that is beyond the journal's end, {end}")]
+    BeyondEnd {
+        /// Where it ends.
+        end: Position,
+    },
+    /// An answer of that moment would take more than may be spent on it; why.
+    #[error("{0}")]
+    TooMuch(Cow<'static, str>),
     /// The part that would answer has just been restarted, or is overloaded.
     #[error("the read was cut short, ask again")]
     Interrupted,

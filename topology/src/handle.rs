@@ -6,9 +6,11 @@ pub(crate) mod intake;
 mod letters;
 mod lists;
 mod looks;
+mod past;
 mod reads;
 mod sources;
 
+pub use past::AsOf;
 pub use sources::DecideError;
 
 use crate::floor::shard_of;
@@ -25,6 +27,7 @@ use actors::{Address, Kind, KindId, Position};
 use metrics_exporter_prometheus::PrometheusHandle;
 use state::disk::Disk;
 use state::{journal, store};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -48,6 +51,10 @@ pub(crate) struct Inner {
     pub(crate) store: store::Reader,
     pub(crate) fresh: Arc<AllFresh>,
     pub(crate) remembered: Arc<Remembered>,
+    /// The records that were judged before this process began.
+    pub(crate) judged: Arc<BTreeSet<Position>>,
+    /// Reads of the past take turns.
+    pub(crate) past_turns: Arc<tokio::sync::Semaphore>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) marks: Arc<Marks>,
     /// Worker `i` hosts every shard `s` with `s % workers == i`.

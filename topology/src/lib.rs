@@ -24,6 +24,7 @@ pub mod options;
 pub mod pending;
 pub mod record;
 pub mod remembered;
+pub mod replay;
 pub mod resident;
 pub mod simulation;
 pub mod sinks;
@@ -36,6 +37,6 @@ pub mod writer;
 
 pub use consumer::{Consumed, Consumer};
 pub use engine::{Engine, Error, Opened};
-pub use handle::{Freshness, Handle};
+pub use handle::{AsOf, Freshness, Handle};
 pub use hear::Hearer;
 pub use options::Options;

@@ -35,6 +35,12 @@ pub struct Options {
     pub restarts_max: u32,
     /// See `restarts_max`.
     pub restarts_window_s: u64,
+    /// A read of the past folds at most so many records.
+    pub as_of_records_max: usize,
+    /// And reads at most so much of the journal, in bytes.
+    pub as_of_journal_bytes_max: u64,
+    /// So many reads of the past are under way at once.
+    pub as_of_at_once_max: usize,
     /// Whether deliveries are carried out and published events are sent out. Off for replays.
     pub sinks: bool,
 }
@@ -58,6 +64,9 @@ impl Options {
             checkpoint_interval_s: 30,
             restarts_max: 5,
             restarts_window_s: 60,
+            as_of_records_max: 100_000,
+            as_of_journal_bytes_max: 1 << 30,
+            as_of_at_once_max: 2,
             sinks: true,
         }
     }

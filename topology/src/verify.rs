@@ -13,6 +13,8 @@
 mod fold;
 mod rows;
 
+pub(crate) use rows::owner_of;
+
 use crate::engine::SHARDS;
 use crate::kinds::Kinds;
 use crate::record::{split_verdict, tag};
@@ -126,10 +128,14 @@ pub fn verify(
 }
 
 /// A directory for the copy, which goes when this does.
-struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn make(dir: &Path) -> Result<Self, Error> {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn make(dir: &Path) -> Result<Self, Error> {
         let failed = |source| Error::Scratch { dir: dir.to_owned(), source };
         let name = format!("bellwether-verify-{}", std::process::id());
         let mut names = (0_u32..).map(|n| dir.join(format!("{name}-{n}")));

@@ -6,14 +6,14 @@
 
 use crate::error::{Error, Fault};
 use crate::idempotency;
-use crate::query::Query;
+use crate::query::{Query, fault};
 use crate::router::Route;
-use actors::Key;
+use actors::{Entity, Key, KindId};
 use bytes::Bytes;
 use serde_json::Value;
 use std::time::Duration;
-use topology::api::Idempotency;
-use topology::{Freshness, Handle};
+use topology::api::{Idempotency, Read};
+use topology::{AsOf, Freshness, Handle};
 use warp::http::HeaderMap;
 use warp::path::FullPath;
 
@@ -43,14 +43,55 @@ impl Call {
         self.ids.get(index).expect("a template has as many ids as its handler asks for")
     }
 
-    /// How fresh the answer must be.
+    /// How fresh the answer must be. Whoever asks only this cannot answer for a moment of the past.
     pub(crate) fn fresh(&self) -> Result<Freshness, Error> {
+        if self.query.get("as_of")?.is_some() {
+            let why = "is for reads of one entity: its view, a list that it keeps, its history";
+            return Err(fault("as_of", why));
+        }
+        self.fresh_now()
+    }
+
+    fn fresh_now(&self) -> Result<Freshness, Error> {
         Ok(Freshness { at_least: self.query.at_least()?, wait_max: self.read_wait_max })
     }
 
     /// At least as fresh as what this request has just caused or seen.
     pub(crate) fn fresh_from(&self, position: u64) -> Freshness {
         Freshness { at_least: Some(position), wait_max: self.read_wait_max }
+    }
+
+    /// The moment of the past that the answer is to be of, if one is asked for.
+    pub(crate) fn as_of(&self) -> Result<Option<AsOf>, Error> {
+        let Some(position) = self.query.position("as_of")? else { return Ok(None) };
+        if self.query.position("at_least")?.is_some_and(|at_least| at_least > position) {
+            return Err(fault("as_of", "is before at_least: no answer is of both"));
+        }
+        Ok(Some(AsOf { position, wait_max: self.read_wait_max }))
+    }
+
+    /// An entity's view as JSON text, as it is or as it was.
+    pub(crate) async fn view(
+        &self,
+        kind: KindId,
+        key: &str,
+    ) -> Result<Read<Option<Vec<u8>>>, Error> {
+        Ok(match self.as_of()? {
+            Some(as_of) => self.handle.view_as_of(kind, key, as_of).await?,
+            None => self.handle.view(kind, key, self.fresh_now()?).await?,
+        })
+    }
+
+    /// Asks an entity something of its kind's own, as it is or as it was.
+    pub(crate) async fn ask<E: Entity>(
+        &self,
+        key: &str,
+        query: E::Query,
+    ) -> Result<Read<Option<E::Answer>>, Error> {
+        Ok(match self.as_of()? {
+            Some(as_of) => self.handle.ask_as_of::<E>(key, query, as_of).await?,
+            None => self.handle.ask::<E>(key, query, self.fresh_now()?).await?,
+        })
     }
 
     /// The media type of the body without parameters, in lower case; empty if it is not said.

@@ -231,6 +231,11 @@ impl From<ReadError> for Error {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::NotYet(why) => Self::NotYet(why.into_owned()),
+            ReadError::BeyondEnd { end } => {
+                let detail = format!("is beyond the journal's end, which is {end} now");
+                Self::bad("query:as_of", detail)
+            }
+            ReadError::TooMuch(why) => Self::Overloaded(Overload::Engine(why.into_owned())),
             ReadError::Interrupted => Self::Interrupted("the read was cut short"),
             ReadError::Internal(inside) => Self::Internal(inside),
         }

@@ -102,10 +102,15 @@ impl Query {
 
     /// The position that the answer must reflect.
     pub(crate) fn at_least(&self) -> Result<Option<Position>, Error> {
-        match self.get("at_least")?.map(number) {
+        self.position("at_least")
+    }
+
+    /// A position.
+    pub(crate) fn position(&self, name: &str) -> Result<Option<Position>, Error> {
+        match self.get(name)?.map(number) {
             None => Ok(None),
             Some(Some(position)) => Ok(Some(position)),
-            Some(None) => Err(fault("at_least", "must be a position, a whole number from 0")),
+            Some(None) => Err(fault(name, "must be a position, a whole number from 0")),
         }
     }
 }

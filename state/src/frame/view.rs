@@ -160,6 +160,36 @@ impl<'a> View<'a> {
         });
         index.collect()
     }
+
+    /// The first records alone, and the header of the frame that they make.
+    pub(crate) fn cut(self, records: usize) -> (Header, Vec<u8>) {
+        let table = HEADER_BYTES + usize::from(self.header.name_bytes);
+        let entry_bytes = group_bytes(self.header.way_kind);
+        let mut bytes = self.bytes[..table].to_vec();
+        let mut tail = self.table_end();
+        let (from, mut left, mut groups) = (tail, records, 0);
+        while left > 0 {
+            let entry = table + groups * entry_bytes;
+            let kept = left.min(usize::from(u16_at(self.bytes, entry)));
+            let start = tail;
+            for _ in 0..kept {
+                // Position and time don't matter to where a record ends.
+                tail = record_at(self.bytes, tail, (0, self.header.time)).1;
+            }
+            bytes.extend_from_slice(&(kept as u16).to_le_bytes());
+            bytes.extend_from_slice(&((tail - start) as u32).to_le_bytes());
+            bytes.extend_from_slice(&self.bytes[entry + 6..entry + entry_bytes]);
+            left -= kept;
+            groups += 1;
+        }
+        bytes.extend_from_slice(&self.bytes[from..tail]);
+        let mut header = self.header;
+        header.body_bytes = (bytes.len() - HEADER_BYTES) as u32;
+        (header.groups, header.records) = (groups as u32, records as u32);
+        header.hash = 0;
+        header.seal_bytes(&mut bytes);
+        (header, bytes)
+    }
 }
 
 /// The kind and the key of the record that begins at byte `at` of a frame.

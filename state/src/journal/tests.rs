@@ -6,6 +6,7 @@ use crate::frame::{Draft, Frame, Mark, RecordHead, Way};
 use actors::KindId;
 use std::path::Path;
 
+mod copy;
 mod crash;
 mod damage;
 mod dedup;

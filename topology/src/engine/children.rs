@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// How often the timekeeper looks whether a timer is due.
 const TICK: Duration = Duration::from_millis(5);
@@ -80,6 +80,7 @@ pub(super) async fn start(mut parts: Parts, sinks: Sinks) -> Result<Engine, Erro
     let workers: Vec<Arc<Link>> = (0..options.workers.max(1)).map(|_| Arc::default()).collect();
     let inner = Inner {
         kinds: parts.kinds,
+        past_turns: Arc::new(Semaphore::new(options.as_of_at_once_max.max(1))),
         options,
         source: parts.source,
         uuid: parts.uuid,
@@ -89,6 +90,7 @@ pub(super) async fn start(mut parts: Parts, sinks: Sinks) -> Result<Engine, Erro
         store,
         fresh: common.fresh.clone(),
         remembered: common.remembered.clone(),
+        judged: common.judged.clone(),
         directory: common.directory.clone(),
         marks: parts.marks,
         workers,
@@ -104,7 +106,7 @@ pub(super) async fn start(mut parts: Parts, sinks: Sinks) -> Result<Engine, Erro
     let outbox_cursor = Arc::new(AtomicU64::new(0));
     let mut children = vec![journal_child(writer_loop, spares), store_child(keeper_loop)];
     children.extend(worker_children(&handle, &common));
-    children.push(timekeeper_child(&handle.inner.workers));
+    children.extend((!parts.is_replay).then(|| timekeeper_child(&handle.inner.workers)));
     if let Some(outbox) = parts.outbox.take() {
         let place = (outbox, parts.uuid, outbox_cursor.clone());
         children.extend(sink_children(&handle, sinks, offers, place));

@@ -8,7 +8,7 @@ use state::directory::{self, Identity, JournalId, Layout, Lock};
 use state::disk::Disk;
 use state::journal::{self, Journal};
 use state::store::{self, Kv, SledKv, Store};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The key space is cut into so many shards. Written in the data directory: a directory keeps what
@@ -53,6 +53,13 @@ pub enum Error {
         /// The journal's first position.
         first: u64,
     },
+    /// It is a replay of another directory, and something was to be carried out.
+    #[error(
+        "{} is a replay: what it has under way is under way in the directory it was made from, so \
+         it is never served; look at it with inspect, journal and verify",
+        .0.display()
+    )]
+    Replay(PathBuf),
     /// The supervision tree cannot be started.
     #[error("cannot start the supervision tree: {0}")]
     Tree(String),
@@ -75,6 +82,8 @@ pub(super) struct Parts {
     pub(super) lock: Lock,
     pub(super) source: String,
     pub(super) uuid: [u8; 16],
+    /// It is a replay: its timers are another directory's.
+    pub(super) is_replay: bool,
     pub(super) store: Store,
     pub(super) journal: Journal,
     pub(super) outbox: Option<Outbox>,
@@ -92,6 +101,9 @@ pub(super) fn open(
     let fresh = JournalId::fresh().map_err(Error::Chance)?;
     let layout = Layout { shards: u32::from(SHARDS), kinds: &names };
     let identity = Identity::open(&*disk, &options.data, &layout, fresh)?;
+    if identity.is_replay && options.sinks {
+        return Err(Error::Replay(options.data));
+    }
     let JournalId(uuid) = identity.journal;
     options.journal.uuid = uuid;
     options.store.shards = SHARDS;
@@ -124,6 +136,7 @@ pub(super) fn open(
     Ok(Parts {
         kinds,
         uuid,
+        is_replay: identity.is_replay,
         source: format!("/bellwether/{}", identity.journal),
         options,
         disk,

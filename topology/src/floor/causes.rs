@@ -28,6 +28,16 @@ pub struct Publisher {
 }
 
 impl<S> Floor<S> {
+    /// What the batch has caused, in order of (cause, index), for whoever journals none of it.
+    pub fn take_caused(&self) -> Vec<Caused> {
+        let mut all = Vec::new();
+        for (_, shard) in self.shards.borrow_mut().iter_mut() {
+            all.append(&mut shard.caused);
+        }
+        all.sort_by_key(|caused| caused.id);
+        all
+    }
+
     /// Gathers what the batch has caused, shard by shard.
     pub fn finish(&self, publisher: &mut Publisher) -> Vec<Draft> {
         let mut drafts = Vec::new();

@@ -1,10 +1,11 @@
 //! Reads of one entity. A live one is asked by mail (the first time by way of its worker, which
 //! gives it a mailbox), one at rest is read from the store; nobody is woken.
 
+use super::past::Nothing;
 use super::{Freshness, Handle, Inner};
 use crate::api::{EventRef, HistoryItem, Read, ReadError};
 use crate::floor::ShardAtRest;
-use crate::life::{self, Life, Rest, mind_at_rest};
+use crate::life::{self, Life, mind_at_rest};
 use crate::record::{Prefix, split, tag, tag_name};
 use crate::remembered::{Rendered, Ticket};
 use crate::resident::{Found, Look, Resident, ResidentFloor};
@@ -18,7 +19,7 @@ use std::any::Any;
 const LOOKS_MAX: u32 = 1_000;
 
 /// What is asked of an entity, live or at rest: its mind, its key, and a way to its pages.
-type Question<R> = Box<dyn FnOnce(&dyn Mind, &str, &mut PageLoader<'_>) -> R + Send>;
+pub(super) type Question<R> = Box<dyn FnOnce(&dyn Mind, &str, &mut PageLoader<'_>) -> R + Send>;
 
 impl Handle {
     /// Asks an entity something of its kind's own. `None` if nothing was ever told to it.
@@ -217,7 +218,7 @@ impl Inner {
     }
 
     /// The positions of all of an entity's records, oldest first.
-    async fn trail(
+    pub(super) async fn trail(
         &self,
         address: &Address,
         fresh: Freshness,
@@ -229,12 +230,12 @@ impl Inner {
         let caught_up = link.is_open();
         if let Some(resident) = self.resident(address).await? {
             let (sender, answer) = tokio::sync::oneshot::channel();
-            let look = Box::new(move |life: &Life, floor: &ResidentFloor| {
-                let _ = sender.send(trail_of_life(life, floor));
+            let look = Box::new(move |life: &Life, _: &ResidentFloor| {
+                let _ = sender.send(LiveTrail::of(life));
             });
             mail(link, (address, resident), Look { look, remembers: false });
             if let Ok(trail) = answer.await {
-                let value = Some(trail.map_err(internal)?);
+                let value = Some(self.trail_of(shard, address, trail.map_err(internal)?)?);
                 return link.still(generation, Read { value, position });
             }
         }
@@ -243,6 +244,26 @@ impl Inner {
             return Err(not_caught_up());
         }
         link.still(generation, Read { value, position })
+    }
+
+    /// The whole trail of a resident, whose full pages are at rest.
+    fn trail_of(
+        &self,
+        shard: u16,
+        address: &Address,
+        live: LiveTrail,
+    ) -> Result<Vec<Position>, ReadError> {
+        let mut positions = Vec::new();
+        for (number, unsettled) in (0..).zip(live.pages) {
+            let stored = key::trail(address.kind, &address.key, number);
+            let page = match unsettled {
+                Some(page) => page,
+                None => self.store.get(shard, &stored).map_err(internal)?.unwrap_or_default(),
+            };
+            positions.extend(Trail::decode(&page).map_err(internal)?.iter());
+        }
+        positions.extend(live.young);
+        Ok(positions)
     }
 
     fn trail_at_rest(
@@ -263,7 +284,7 @@ impl Inner {
         Ok(Some(positions))
     }
 
-    fn history_item(&self, position: Position) -> Result<HistoryItem, ReadError> {
+    pub(super) fn history_item(&self, position: Position) -> Result<HistoryItem, ReadError> {
         let found = self.journal.record(position).map_err(internal)?;
         let (frame, index) =
             found.ok_or_else(|| internal(format!("record {position} is not there")))?;
@@ -332,7 +353,7 @@ impl<R> Drop for Returned<R> {
     }
 }
 
-fn in_own_words<E: Entity>(query: E::Query) -> Question<E::Answer> {
+pub(super) fn in_own_words<E: Entity>(query: E::Query) -> Question<E::Answer> {
     Box::new(move |mind: &dyn Mind, key: &str, pages: &mut PageLoader<'_>| {
         let answer: Box<dyn Any + Send> =
             mind.ask(key, Box::new(query), pages).expect("a query of the kind's own type");
@@ -356,18 +377,21 @@ fn ask_live<R>(
     (Some(answer), ticket)
 }
 
-fn trail_of_life(life: &Life, floor: &ResidentFloor) -> Result<Vec<Position>, life::Error> {
-    let shard = floor.shard_of(life.address());
-    let rest: &dyn Rest = &ShardAtRest { store: floor.store(), shard };
-    let (young, pages) = life.trail();
-    let mut positions = Vec::new();
-    for page in 0..pages {
-        let stored = key::trail(life.address().kind, &life.address().key, page);
-        let bytes = life.at_rest(rest, &stored)?.unwrap_or_default();
-        positions.extend(Trail::decode(&bytes)?.iter());
+/// What a resident alone knows of its trail: the young end, and which full pages may not be
+/// readable at rest yet. The others are read by whoever asks, not by the worker.
+struct LiveTrail {
+    young: Vec<Position>,
+    /// A place for each full page.
+    pages: Vec<Option<Vec<u8>>>,
+}
+
+impl LiveTrail {
+    fn of(life: &Life) -> Result<Self, life::Error> {
+        let (young, count) = life.trail();
+        let Address { kind, key } = life.address();
+        let pages = (0..count).map(|page| life.at_rest(&Nothing, &key::trail(*kind, key, page)));
+        Ok(Self { young, pages: pages.collect::<Result<_, _>>()? })
     }
-    positions.extend(young);
-    Ok(positions)
 }
 
 fn not_caught_up() -> ReadError {

@@ -310,7 +310,7 @@ fn compare_row(
 }
 
 /// Whose entry it is.
-fn owner_of(stored: &[u8]) -> Result<Address, state::row::Error> {
+pub(crate) fn owner_of(stored: &[u8]) -> Result<Address, state::row::Error> {
     let (kind, key) = match stored.first() {
         Some(&space::TAG) => key::parse_tag(stored).map(|(_, kind, key)| (kind, key))?,
         Some(&space::PENDING) => key::parse_pending(stored).map(|entry| (entry.kind, entry.key))?,

@@ -42,6 +42,8 @@ pub(super) async fn tell<E: Entity>(
     body: &Value,
     status: u16,
 ) -> Result<Done, Error> {
+    // A command changes what is, not what was.
+    call.fresh()?;
     let idempotency = call.idempotency(body, status)?;
     done(call.handle.command::<E>(key, event, idempotency).await?, status)
 }

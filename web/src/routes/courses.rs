@@ -28,7 +28,7 @@ pub(super) async fn list(call: Call) -> Result<Reply, Error> {
 
 /// `GET /courses/{course}/report`
 pub(super) async fn report(call: Call) -> Result<Reply, Error> {
-    let read = call.handle.view(kind(&call)?, call.id(0), call.fresh()?).await?;
+    let read = call.view(kind(&call)?, call.id(0)).await?;
     match read.value {
         Some(report) => Ok(Reply::text(&report, read.position)),
         None => Err(not_found(&call)),
@@ -38,7 +38,7 @@ pub(super) async fn report(call: Call) -> Result<Reply, Error> {
 /// `GET /courses/{course}/report/series`
 pub(super) async fn series(call: Call) -> Result<Reply, Error> {
     let query = query(&call)?;
-    let read = call.handle.ask::<Course>(call.id(0), query, call.fresh()?).await?;
+    let read = call.ask::<Course>(call.id(0), query).await?;
     match read.value {
         Some(Ok(points)) => Ok(Reply::data(&points, read.position)),
         Some(Err(too_many)) => {

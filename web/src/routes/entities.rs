@@ -39,7 +39,7 @@ pub(super) async fn list(call: Call) -> Result<Reply, Error> {
 /// `GET /entities/{kind}/{key}`: the view, and the position applied.
 pub(super) async fn show(call: Call) -> Result<Reply, Error> {
     let kind = kind(&call)?;
-    let read = call.handle.view(kind, call.id(1), call.fresh()?).await?;
+    let read = call.view(kind, call.id(1)).await?;
     match read.value.filter(|view| view != b"null") {
         Some(view) => Ok(Reply::text(&view, read.position)),
         None => Err(not_found(&call)),
@@ -68,10 +68,13 @@ impl From<HistoryItem> for Item {
 pub(super) async fn history(call: Call) -> Result<Reply, Error> {
     let kind = kind(&call)?;
     let limit = call.query.limit()?;
-    let scope = Scope::new(call.path.as_str(), &call.query, &[])?;
+    let scope = Scope::new(call.path.as_str(), &call.query, &["as_of"])?;
     let before = scope.open_position(&call.query)?;
     let address = Address::new(kind, call.id(1));
-    let read = call.handle.history(address, before, limit + 1, call.fresh()?).await?;
+    let read = match call.as_of()? {
+        Some(as_of) => call.handle.history_as_of(address, before, limit + 1, as_of).await?,
+        None => call.handle.history(address, before, limit + 1, call.fresh()?).await?,
+    };
     let Some(mut items) = read.value else { return Err(not_found(&call)) };
     let more = items.len() > limit;
     items.truncate(limit);

@@ -21,7 +21,7 @@ const ARCHIVED: &[(&str, Archived)] =
 const ITEM_BYTES: usize = 320;
 
 /// What changes the list. A plain one has none of them, and is what nearly everybody asks for.
-const PARAMETERS: [&str; 4] = ["unread", "archived", "limit", "cursor"];
+const PARAMETERS: [&str; 5] = ["unread", "archived", "limit", "cursor", "as_of"];
 
 /// The list in an answer; that of an inbox that is not there is empty.
 fn listed(answer: Option<Answer>) -> Listed {
@@ -40,7 +40,6 @@ async fn ask_list(call: &Call, list: List, fresh: Freshness) -> Result<(Listed, 
 
 /// `GET /users/{user}/inbox`
 pub(super) async fn list(call: Call) -> Result<Reply, Error> {
-    let fresh = call.fresh()?;
     // A cursor belongs to the path as it was sent, and an id can be sent in many ways.
     if !call.query.has_any(&PARAMETERS) && !call.path.as_str().contains('%') {
         let list =
@@ -48,10 +47,10 @@ pub(super) async fn list(call: Call) -> Result<Reply, Error> {
         let asked = ("list", Query::List(list));
         let scope = Scope::plain(call.path.as_str());
         let render = |answer| rendered(&listed(answer), &scope);
-        let read = call.handle.render::<Inbox>(call.id(0), asked, fresh, render).await?;
+        let read = call.handle.render::<Inbox>(call.id(0), asked, call.fresh()?, render).await?;
         return Ok(Reply::rendered(&read.value, read.position));
     }
-    let scope = Scope::new(call.path.as_str(), &call.query, &["unread", "archived"])?;
+    let scope = Scope::new(call.path.as_str(), &call.query, &["unread", "archived", "as_of"])?;
     let before = scope.open_text(&call.query)?;
     let before = match before {
         Some(place) => Some(ItemId::parse(&place).ok_or_else(refused)?),
@@ -63,8 +62,8 @@ pub(super) async fn list(call: Call) -> Result<Reply, Error> {
         limit: call.query.limit()?,
         before,
     };
-    let (listed, position) = ask_list(&call, list, fresh).await?;
-    Ok(Reply::rendered(&rendered(&listed, &scope), position))
+    let read = call.ask::<Inbox>(call.id(0), Query::List(list)).await?;
+    Ok(Reply::rendered(&rendered(&listed(read.value), &scope), read.position))
 }
 
 fn rendered(listed: &Listed, scope: &Scope) -> Rendered {
@@ -75,12 +74,15 @@ fn rendered(listed: &Listed, scope: &Scope) -> Rendered {
     body.rendered(&counts, next.as_deref())
 }
 
-/// One of the user's items.
-async fn item(call: &Call, fresh: Freshness) -> Result<(ItemId, ItemView, u64), Error> {
+/// One of the user's items, so fresh, or as the call says.
+async fn item(call: &Call, fresh: Option<Freshness>) -> Result<(ItemId, ItemView, u64), Error> {
     let (user, text) = (call.id(0), call.id(1));
     let not_found = || Error::NotFound(format!("the inbox of {user} has no item {text}"));
     let id = ItemId::parse(text).ok_or_else(not_found)?;
-    let read = call.handle.ask::<Inbox>(user, Query::Item(id), fresh).await?;
+    let read = match fresh {
+        Some(fresh) => call.handle.ask::<Inbox>(user, Query::Item(id), fresh).await?,
+        None => call.ask::<Inbox>(user, Query::Item(id)).await?,
+    };
     match read.value {
         Some(Answer::Item(Some(item))) => Ok((id, item, read.position)),
         _ => Err(not_found()),
@@ -89,7 +91,7 @@ async fn item(call: &Call, fresh: Freshness) -> Result<(ItemId, ItemView, u64), 
 
 /// `GET /users/{user}/inbox/{item}`
 pub(super) async fn show(call: Call) -> Result<Reply, Error> {
-    let (_, item, position) = item(&call, call.fresh()?).await?;
+    let (_, item, position) = item(&call, None).await?;
     Ok(Reply::data(&item, position))
 }
 
@@ -116,9 +118,9 @@ pub(super) async fn unarchive(call: Call) -> Result<Reply, Error> {
 /// Marks one item, and answers with it.
 async fn mark(call: Call, event: fn(ItemId) -> Event) -> Result<Reply, Error> {
     let body = call.object()?;
-    let (id, _, _) = item(&call, call.fresh()?).await?;
+    let (id, _, _) = item(&call, Some(call.fresh()?)).await?;
     let done = commands::tell::<Inbox>(&call, call.id(0), &event(id), &body, 200).await?;
-    let (_, item, position) = item(&call, call.fresh_from(done.position)).await?;
+    let (_, item, position) = item(&call, Some(call.fresh_from(done.position))).await?;
     Ok(done.mark(Reply::data(&item, position)))
 }
 

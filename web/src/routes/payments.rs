@@ -51,7 +51,7 @@ fn refused(list: Vec<input::Fault>) -> Error {
 
 /// `GET /payments/{payment}`
 pub(super) async fn show(call: Call) -> Result<Reply, Error> {
-    let read = call.handle.view(kind(&call)?, call.id(0), call.fresh()?).await?;
+    let read = call.view(kind(&call)?, call.id(0)).await?;
     match read.value.filter(|view| view != b"null") {
         Some(view) => Ok(Reply::text(&view, read.position)),
         None => Err(not_found(&call)),
@@ -96,11 +96,12 @@ async fn command(call: Call, read: Read) -> Result<Reply, Error> {
 /// `GET /payments/{payment}/history`: transitions, oldest first.
 pub(super) async fn history(call: Call) -> Result<Reply, Error> {
     let limit = call.query.limit()?;
-    let scope = Scope::new(call.path.as_str(), &call.query, &[])?;
+    let scope = Scope::new(call.path.as_str(), &call.query, &["as_of"])?;
     let query = Query::History { cursor: scope.open_position(&call.query)?, limit };
-    let read = call.handle.ask::<Payment>(call.id(0), query, call.fresh()?).await?;
+    let read = call.ask::<Payment>(call.id(0), query).await?;
     let Some(page) = read.value.filter(|page| !page.items.is_empty()) else {
-        must_exist(&call, kind(&call)?, call.id(0), "payment").await?;
+        let view = call.view(kind(&call)?, call.id(0)).await?.value;
+        view.filter(|view| view != b"null").ok_or_else(|| not_found(&call))?;
         let mut body = Envelope::begin(0);
         body.text(b"[]");
         return Ok(Reply::enveloped(body.meta(read.position).page(None)));
