@@ -2,8 +2,8 @@
 //!
 //! Nothing of the engine is held while a body arrives, so a slow client waits for nobody but
 //! itself. All bodies that are held at once share one room: who finds it full is told to come
-//! later, before memory is taken. What is *not* here: which cap applies (the route says so) and what
-//! the bytes mean.
+//! later, before memory is taken. What is *not* here: which cap applies (the route says so) and
+//! what the bytes mean.
 
 use crate::error::{Error, Overload};
 use bytes::{Buf, Bytes, BytesMut};
