@@ -11,33 +11,59 @@ use std::sync::{Mutex, MutexGuard};
 #[derive(Debug, Default)]
 pub struct Changes {
     /// Entities that the store has no row of.
-    pub keys: Born,
+    keys: Late<(KindId, Key), ()>,
     /// Look-up words that came (true) or went: word, kind, key.
-    pub tags: BTreeMap<(Key, KindId, Key), bool>,
+    tags: Late<(Key, KindId, Key), bool>,
 }
 
-/// Entities in the order they were born in, until somebody wants them in the order of their keys:
-/// many are born between two lists.
-#[derive(Debug, Default)]
-pub struct Born {
-    keys: Vec<(KindId, Key)>,
-    sorted: bool,
+/// A sorted map that is put in order when somebody looks: much changes between two lists, and most
+/// of it is written and gone before there is one.
+#[derive(Debug)]
+struct Late<K, V> {
+    sorted: BTreeMap<K, V>,
+    /// What came since, in the order it came: what is later holds.
+    young: Vec<(K, V)>,
 }
 
-impl Born {
-    fn push(&mut self, kind: KindId, key: &Key) {
-        self.keys.push((kind, key.clone()));
-        self.sorted = false;
+impl<K, V> Default for Late<K, V> {
+    fn default() -> Self {
+        Self { sorted: BTreeMap::new(), young: Vec::new() }
+    }
+}
+
+impl<K: Ord, V> Late<K, V> {
+    fn put(&mut self, key: K, value: V) {
+        self.young.push((key, value));
     }
 
+    /// All of it, from `from` on, in order.
+    fn range(&mut self, from: K) -> impl Iterator<Item = (&K, &V)> {
+        self.sorted.extend(self.young.drain(..));
+        self.sorted.range(from..)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sorted.is_empty() && self.young.is_empty()
+    }
+}
+
+impl Changes {
     /// The keys of a kind, from `from` on, in order.
-    fn of<'a>(&'a mut self, kind: KindId, from: &Key) -> impl Iterator<Item = &'a Key> + use<'a> {
-        if !self.sorted {
-            self.keys.sort();
-            self.sorted = true;
-        }
-        let start = self.keys.partition_point(|(k, key)| (*k, key) < (kind, from));
-        self.keys[start..].iter().take_while(move |(k, _)| *k == kind).map(|(_, key)| key)
+    fn keys<'a>(&'a mut self, kind: KindId, from: &Key) -> impl Iterator<Item = &'a Key> + use<'a> {
+        let all = self.keys.range((kind, from.clone()));
+        all.take_while(move |((of, _), ())| *of == kind).map(|((_, key), ())| key)
+    }
+
+    /// The entities of a kind with a change of this word, from `from` on, in order.
+    fn tags<'a>(
+        &'a mut self,
+        word: &'a Key,
+        kind: KindId,
+        from: &Key,
+    ) -> impl Iterator<Item = (&'a Key, bool)> + use<'a> {
+        let all = self.tags.range((word.clone(), kind, from.clone()));
+        all.take_while(move |((w, k, _), _)| w == word && *k == kind)
+            .map(|((_, _, key), there)| (key, *there))
     }
 }
 
@@ -51,18 +77,18 @@ pub struct Fresh {
 impl Fresh {
     /// An entity was told something for the first time.
     pub fn born(&mut self, kind: KindId, key: &Key) {
-        self.current.keys.push(kind, key);
+        self.current.keys.put((kind, key.clone()), ());
     }
 
     /// A look-up word came or went.
     pub fn tag(&mut self, word: &Key, kind: KindId, key: &Key, there: bool) {
-        self.current.tags.insert((word.clone(), kind, key.clone()), there);
+        self.current.tags.put((word.clone(), kind, key.clone()), there);
     }
 
     /// Everything was handed over.
     pub fn handed_over(&mut self) {
         assert!(
-            self.in_flight.keys.keys.is_empty() && self.in_flight.tags.is_empty(),
+            self.in_flight.keys.is_empty() && self.in_flight.tags.is_empty(),
             "one hand-over of a shard at a time"
         );
         self.in_flight = std::mem::take(&mut self.current);
@@ -75,23 +101,17 @@ impl Fresh {
 
     /// The keys of a kind that the store may not have, from `from` on.
     pub fn keys(&mut self, kind: KindId, from: &Key) -> impl Iterator<Item = &Key> {
-        self.in_flight.keys.of(kind, from).chain(self.current.keys.of(kind, from))
+        self.in_flight.keys(kind, from).chain(self.current.keys(kind, from))
     }
 
     /// The entities of a kind whose look-up word came (true) or went, older changes first.
     pub fn tags<'a>(
-        &'a self,
+        &'a mut self,
         word: &'a Key,
         kind: KindId,
-        from: &'a Key,
+        from: &Key,
     ) -> impl Iterator<Item = (&'a Key, bool)> {
-        let start = (word.clone(), kind, from.clone());
-        let of = move |tags: &'a BTreeMap<(Key, KindId, Key), bool>| {
-            tags.range(start.clone()..)
-                .take_while(move |((w, k, _), _)| w == word && *k == kind)
-                .map(|((_, _, key), there)| (key, *there))
-        };
-        of(&self.in_flight.tags).chain(of(&self.current.tags))
+        self.in_flight.tags(word, kind, from).chain(self.current.tags(word, kind, from))
     }
 }
 
@@ -113,5 +133,52 @@ impl AllFresh {
     /// Forgets one shard's: its worker begins anew.
     pub fn reset(&self, shard: u16) {
         *self.shard(shard) = Fresh::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_change_of_a_word_holds_however_often_somebody_looks_between() {
+        let (word, kind, from) = (Key::new("status:captured"), KindId(1), Key::new(""));
+        let mut fresh = Fresh::default();
+        let listed = |fresh: &mut Fresh| {
+            let tags = fresh.tags(&word, kind, &from).map(|(key, there)| format!("{key} {there}"));
+            tags.collect::<Vec<_>>().join(", ")
+        };
+        for key in ["b", "a", "c"] {
+            fresh.tag(&word, kind, &Key::new(key), true);
+        }
+        fresh.tag(&Key::new("status:failed"), kind, &Key::new("a"), true);
+        fresh.tag(&word, KindId(2), &Key::new("z"), true);
+        fresh.tag(&word, kind, &Key::new("a"), false);
+        assert_eq!(listed(&mut fresh), "a false, b true, c true");
+        fresh.tag(&word, kind, &Key::new("a"), true);
+        fresh.tag(&word, kind, &Key::new("b"), false);
+        assert_eq!(listed(&mut fresh), "a true, b false, c true");
+        fresh.handed_over();
+        fresh.tag(&word, kind, &Key::new("c"), false);
+        assert_eq!(listed(&mut fresh), "a true, b false, c true, c false");
+        fresh.written();
+        assert_eq!(listed(&mut fresh), "c false");
+    }
+
+    #[test]
+    fn keys_of_a_kind_come_in_order_from_any_of_them_on() {
+        let mut fresh = Fresh::default();
+        for (kind, key) in [(1, "m"), (2, "a"), (1, "b"), (1, "z")] {
+            fresh.born(KindId(kind), &Key::new(key));
+        }
+        let mut listed = |from: &str| {
+            let from = Key::new(from);
+            let keys = fresh.keys(KindId(1), &from).map(ToString::to_string);
+            keys.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            (listed(""), listed("c"), listed("zz")),
+            ("b m z".into(), "m z".into(), String::new())
+        );
     }
 }
