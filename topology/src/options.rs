@@ -57,7 +57,7 @@ impl Options {
             residents_max: 1_000_000,
             resident_idle_s: 300,
             remembered_bytes_max: 64 << 20,
-            in_flight_records_max: 1_000_000,
+            in_flight_records_max: 65_536,
             in_flight_bytes_max: 64 << 20,
             batch_bytes_max: 1 << 20,
             checkpoint_journal_bytes: 64 << 20,
