@@ -7,10 +7,12 @@
 //!
 //! Invariant: a [`Config`] that exists is acceptable; nobody behind it checks again.
 
+mod kafka;
 mod keys;
 mod layers;
 mod print;
 
+pub(crate) use kafka::Kafka;
 pub(crate) use layers::{Fault, FlagValue};
 use layers::{Layers, Value};
 use std::collections::BTreeMap;
@@ -18,7 +20,6 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use topology::kafka::{Decision, Policy};
 
 /// The file that is read when none is named, if it is there.
 const FILE: &str = "bellwether.toml";
@@ -57,6 +58,7 @@ pub(crate) struct Store {
     pub(crate) cache_bytes: u64,
     pub(crate) checkpoint_journal_bytes: u64,
     pub(crate) checkpoint_interval: Duration,
+    pub(crate) behind_bytes_max: u64,
     pub(crate) open_max: Duration,
 }
 
@@ -88,24 +90,6 @@ pub(crate) struct Demo {
     pub(crate) events_per_second: u32,
     pub(crate) users: u32,
     pub(crate) courses: u32,
-}
-
-/// The table `[kafka]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Kafka {
-    pub(crate) brokers: String,
-    pub(crate) group: String,
-    /// Empty: nothing is read.
-    pub(crate) topics: Vec<String>,
-    pub(crate) start: topology::kafka::Start,
-    pub(crate) on_gap: topology::kafka::Policy,
-    pub(crate) on_recreated: topology::kafka::Policy,
-    pub(crate) client: BTreeMap<String, String>,
-    /// Empty: published events go to no topic.
-    pub(crate) sink_topic: String,
-    pub(crate) routes: BTreeMap<String, String>,
-    pub(crate) exactly_once: bool,
-    pub(crate) dlq: bool,
 }
 
 impl Config {
@@ -160,6 +144,7 @@ impl Read<'_> {
                 cache_bytes: self.whole("store.cache_bytes"),
                 checkpoint_journal_bytes: self.whole("store.checkpoint_journal_bytes"),
                 checkpoint_interval: self.seconds("store.checkpoint_interval_s"),
+                behind_bytes_max: self.whole("store.behind_bytes_max"),
                 open_max: self.seconds("store.open_s_max"),
             },
             engine: self.engine(),
@@ -176,26 +161,6 @@ impl Read<'_> {
             }),
             kafka: self.kafka(),
         }
-    }
-
-    fn kafka(&self) -> Option<Kafka> {
-        let brokers = self.text("kafka.brokers");
-        (!brokers.is_empty()).then(|| Kafka {
-            brokers: brokers.to_owned(),
-            group: self.text("kafka.group").to_owned(),
-            topics: self.list("kafka.topics"),
-            start: match self.text("kafka.start") {
-                "latest" => topology::kafka::Start::Latest,
-                _ => topology::kafka::Start::Earliest,
-            },
-            on_gap: self.policy("kafka.on_gap", Decision::Continue),
-            on_recreated: self.policy("kafka.on_recreated", Decision::Restart),
-            client: self.table("kafka.client"),
-            sink_topic: self.text("kafka.sink_topic").to_owned(),
-            routes: self.table("kafka.routes"),
-            exactly_once: self.switch("kafka.exactly_once"),
-            dlq: self.switch("kafka.dlq"),
-        })
     }
 
     fn engine(&self) -> Engine {
@@ -222,7 +187,7 @@ impl Read<'_> {
             return Err(self.combination(["listen", "allow_unauthenticated"], why));
         }
         if let Some(kafka) = &config.kafka {
-            self.check_client(kafka)?;
+            self.check_kafka(kafka)?;
         }
         let batch_bytes_max = config.http.batch_bytes_max;
         if batch_bytes_max < config.http.body_bytes_max {
@@ -236,7 +201,7 @@ impl Read<'_> {
                  and what they cause";
             return Err(self.combination(["journal.segment_bytes", "http.batch_bytes_max"], why));
         }
-        if !self.list("kafka.topics").is_empty() && self.text("kafka.brokers").is_empty() {
+        if !self.list("kafka.topics").is_empty() && config.kafka.is_none() {
             let why = "the topics are nowhere without brokers";
             return Err(self.combination(["kafka.topics", "kafka.brokers"], why));
         }
@@ -245,23 +210,6 @@ impl Read<'_> {
             return Err(
                 self.combination(["engine.in_flight_bytes_max", "http.batch_bytes_max"], why)
             );
-        }
-        Ok(())
-    }
-
-    /// Refuses properties of librdkafka that the process sets itself.
-    fn check_client(&self, kafka: &Kafka) -> Result<(), Fault> {
-        for property in kafka.client.keys() {
-            if let Some(why) =
-                topology::kafka::sink::owned(property).or_else(|| topology::kafka::owned(property))
-            {
-                return Err(Fault::Value {
-                    place: self.0.get("kafka.client").1.clone(),
-                    key: "kafka.client",
-                    value: property.clone(),
-                    takes: format!("properties that the process does not set itself: {why}"),
-                });
-            }
         }
         Ok(())
     }
@@ -308,10 +256,6 @@ impl Read<'_> {
             Value::List(texts) => texts.clone(),
             other => unreachable!("{name} takes a list, not {other}"),
         }
-    }
-
-    fn policy(&self, name: &str, otherwise: Decision) -> Policy {
-        if self.text(name) == "stop" { Policy::Stop } else { Policy::Go(otherwise) }
     }
 
     fn table(&self, name: &str) -> BTreeMap<String, String> {

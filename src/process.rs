@@ -52,6 +52,7 @@ pub(crate) fn options(config: &Config) -> Options {
     options.store_cache_bytes = config.store.cache_bytes;
     options.checkpoint_journal_bytes = config.store.checkpoint_journal_bytes;
     options.checkpoint_interval_s = config.store.checkpoint_interval.as_secs();
+    options.store_behind_bytes_max = config.store.behind_bytes_max;
     options.workers = config.engine.workers;
     options.residents_max = config.engine.residents_max;
     options.resident_idle_s = config.engine.resident_idle.as_secs();
@@ -83,6 +84,8 @@ pub(crate) fn kafka_source(config: &Kafka) -> topology::kafka::Options {
         start: config.start,
         on_gap: config.on_gap,
         on_recreated: config.on_recreated,
+        on_foreign: config.on_foreign,
+        defaults: config.defaults.clone(),
         client: config.client.clone(),
     }
 }

@@ -175,3 +175,42 @@ async fn where_reading_begins_is_configured_and_remembered() {
     running.stop().await;
     assert_eq!(read(&data), [each_once(100..120)]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_directory_has_read_is_decided_about_where_that_is_configured() {
+    for (test, decision) in [("others", Decision::Continue), ("anew", Decision::Restart)] {
+        let Some(bench) = Bench::new(test) else { return };
+        bench.make_topic(1);
+        bench.produce(1, 0, 100);
+        let mut options = bench.options();
+        options.on_foreign = Policy::Stop;
+        // Who leaves the group leaves at once.
+        options.client.insert("group.instance.id".to_owned(), String::new());
+        let (_other_dir, other_data) = scratch();
+        let running = Running::start(&other_data, options.clone()).await;
+        running.until_at(&[100]).await;
+        running.stop().await;
+        bench.produce(1, 100, 50);
+
+        let (_dir, data) = scratch();
+        let running = Running::start(&data, options.clone()).await;
+        let why = until_waiting(&running).await;
+        let begins = "offsets 0 to 99 were read by another process of the group, into journal ";
+        assert!(why.starts_with(begins), "{why}");
+        let source = running.engine.handle().sources().remove(0);
+        assert_eq!((source.position, source.lag_records), (Some(100), Some(50)));
+        // Its records are of now, but older than nothing.
+        assert!(source.lag_seconds.is_some_and(|age| age > 0.0 && age < 600.0), "{source:?}");
+        running.engine.handle().decide_source(&bench.topic, 0, decision).await.unwrap();
+        running.until_at(&[150]).await;
+        running.stop().await;
+        let from = if decision == Decision::Continue { 100 } else { 0 };
+        assert_eq!(read(&data), [each_once(from..150)], "{test}");
+
+        // It is ours from now on.
+        bench.produce(1, 150, 5);
+        let running = Running::start(&data, options).await;
+        running.until_at(&[155]).await;
+        running.stop().await;
+    }
+}

@@ -14,9 +14,13 @@ use source::{Bench, PATIENCE, Running, campus, offsets, scratch};
 use std::collections::BTreeMap;
 use topology::Freshness;
 use topology::api::Listing;
+use topology::kafka::workbench::Message;
 
-/// Every sort of record that is no event, and a word of the reason.
-fn poisons() -> Vec<Vec<u8>> {
+/// A sort of record that is no event: headers, value, and the code of its dead letter.
+type Poison = (Vec<(String, Vec<u8>)>, Vec<u8>, &'static str);
+
+/// Every sort there is.
+fn poisons() -> Vec<Poison> {
     let mut event = Vec::new();
     topology::sources::campus::Campus::new(1, 10, 1, 0, 1).write(0, &mut event);
     let without = |name: &str| {
@@ -24,24 +28,32 @@ fn poisons() -> Vec<Vec<u8>> {
         value.as_object_mut().unwrap().remove(name);
         value.to_string().into_bytes()
     };
+    let bare = |value: &[u8], code| (Vec::new(), value.to_vec(), code);
+    let said = |name: &str, value: &[u8], code| {
+        (vec![(name.to_owned(), value.to_vec())], event.clone(), code)
+    };
     vec![
-        b"".to_vec(),
-        b"not JSON at all".to_vec(),
-        b"{\"specversion\":\"1.0\"".to_vec(),
-        b"[1, 2, 3]".to_vec(),
-        b"42".to_vec(),
-        b"null".to_vec(),
-        vec![0xC3, 0x28, 0xA0, 0xA1],
-        vec![0; 512],
-        without("id"),
-        without("source"),
-        without("type"),
-        vec![b'x'; (1 << 20) + 1_000],
+        bare(b"", "not-json"),
+        bare(b"not JSON at all", "not-json"),
+        bare(b"{\"specversion\":\"1.0\"", "not-json"),
+        bare(b"[1, 2, 3]", "not-json"),
+        bare(b"null", "not-json"),
+        bare(&[0xC3, 0x28, 0xA0, 0xA1], "not-json"),
+        bare(b"{\"user_id\":\"u-1\"}", "no-type"),
+        bare(&without("id"), "bad-event"),
+        bare(&without("source"), "bad-event"),
+        bare(&vec![b'x'; (1 << 20) + 1_000], "too-large"),
+        said("ce_id", &[0xFF, 0xFE], "bad-header"),
+        said("content-type", b"text/plain", "unsupported-media-type"),
     ]
 }
 
-const RECORDS: u64 = 12_000;
-const EVERY: u64 = 100;
+/// So many records, one of so many bad.
+fn plan() -> (u64, u64) {
+    let records =
+        if std::env::var_os("BELLWETHER_LONG_TESTS").is_some() { 100_000 } else { 12_000 };
+    (records, 100)
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_event_becomes_a_dead_letter_in_its_place() {
@@ -49,36 +61,42 @@ async fn what_is_no_event_becomes_a_dead_letter_in_its_place() {
     let settings = [("max.message.bytes", "4000000")];
     bench.kafka.make_topic(&bench.topic, 1, 1, &settings).unwrap();
     let poisons = poisons();
-    let records = campus(0, 1, 0, RECORDS).enumerate().map(|(offset, mut record)| {
-        match offset as u64 % EVERY {
-            7 => record.2 = Some(poisons[offset / EVERY as usize % poisons.len()].clone()),
-            8 => record.2 = None,
+    let (count, every) = plan();
+    let poison = |offset: u64| &poisons[(offset / every) as usize % poisons.len()];
+    let records = campus(0, 1, 0, count).enumerate().map(|(offset, record)| {
+        let mut message = Message::from(record);
+        match offset as u64 % every {
+            7 => {
+                let (headers, value, _) = poison(offset as u64).clone();
+                (message.headers, message.value) = (headers, Some(value));
+            }
+            8 => message.value = None,
             _ => {}
         }
-        record
+        message
     });
     bench.kafka.produce(&bench.topic, records).unwrap();
     let (_dir, data) = scratch();
     let running = Running::start(&data, bench.options()).await;
-    running.until_at(&[RECORDS]).await;
+    running.until_at(&[count]).await;
     let letters = letters(&running).await;
     running.stop().await;
 
     let all = offsets(&data).into_values().next().unwrap();
-    assert_eq!(all, (0..RECORDS).map(|offset| (offset, 1)).collect::<BTreeMap<_, _>>());
-    assert_eq!(letters.len() as u64, RECORDS / EVERY);
+    assert_eq!(all, (0..count).map(|offset| (offset, 1)).collect::<BTreeMap<_, _>>());
+    assert_eq!(letters.len() as u64, count / every);
     // Offsets rise with positions: the letters stand where their records do.
-    let mut offset = 7;
+    let mut offset = 7_u64;
     for (position, letter) in letters {
         assert_eq!(letter["offset"], offset, "at {position}: {letter}");
         assert_eq!(
             (&letter["topic"], &letter["partition"]),
             (&bench.topic.as_str().into(), &0.into())
         );
-        assert!(letter["code"].as_str().is_some_and(|code| !code.is_empty()), "{letter}");
+        assert_eq!(letter["code"], poison(offset).2, "{letter}");
         assert!(letter["reason"].as_str().is_some_and(|reason| reason.len() > 5), "{letter}");
         assert_eq!(letter["address"], Value::Null);
-        offset += EVERY;
+        offset += every;
     }
 }
 

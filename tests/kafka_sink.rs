@@ -15,15 +15,15 @@ mod load;
 #[path = "support/process.rs"]
 mod process;
 
-use kafka::{Brokers, Received, brokers, fresh, script};
+use kafka::{Brokers, Received, brokers, fresh, published, received, script};
 use load::Client;
 use process::Process;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
+use topology::kafka::workbench::{Message, Workbench};
 
 /// Much longer than anything takes: only what hangs meets it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -71,36 +71,6 @@ fn pay(process: &Process, key: &str) -> String {
     let (status, answer) = process.post("/api/v1/payments", &headers, &body.to_string());
     assert_eq!(status, 201, "{answer}");
     answer["data"]["id"].as_str().unwrap().to_owned()
-}
-
-/// The ids of what was published about each payment, in order, as the outbox has them.
-fn published(data: &Path) -> BTreeMap<String, Vec<String>> {
-    let text = std::fs::read_to_string(data.join("outbox.ndjson")).unwrap();
-    let mut all = BTreeMap::<String, Vec<String>>::new();
-    for line in text.lines() {
-        let event: Value = serde_json::from_str(line).unwrap();
-        let word = |name: &str| event[name].as_str().unwrap().to_owned();
-        all.entry(word("partitionkey")).or_default().push(word("id"));
-    }
-    all
-}
-
-/// The same, as the topic has them: each must be whole, and under its payment's key.
-fn received(records: &[Received]) -> BTreeMap<String, Vec<String>> {
-    let mut all = BTreeMap::<String, Vec<String>>::new();
-    let mut partitions = BTreeMap::new();
-    for record in records {
-        let header = |name: &str| record.headers.get(name).unwrap_or_else(|| panic!("{record:?}"));
-        assert_eq!(header("ce_specversion"), "1.0");
-        assert_eq!(header("content-type"), "application/json");
-        assert_eq!(header("ce_partitionkey"), &record.key);
-        assert_eq!(header("ce_sequence").len(), 20);
-        let data: Value = serde_json::from_str(&record.value).unwrap();
-        assert_eq!(data["payment_id"], *record.key, "{record:?}");
-        assert_eq!(*partitions.entry(&record.key).or_insert(record.partition), record.partition);
-        all.entry(record.key.clone()).or_default().push(header("ce_id").clone());
-    }
-    all
 }
 
 /// Held by tests that need the brokers as they are, and alone by the one that kills them.
@@ -227,8 +197,13 @@ fn records_that_are_no_events_are_copied_once_with_where_they_stood_and_why() {
         1 => format!("no JSON {nth}"),
         _ => json!({"user_id": nth.to_string()}).to_string(),
     };
-    let values: Vec<String> = (0..90).map(value).collect();
-    brokers.write(&topic, &values);
+    let message = |nth: u64| Message {
+        partition: 0,
+        key: nth.is_multiple_of(2).then(|| format!("key-{nth}").into_bytes()),
+        headers: vec![("trace".to_owned(), nth.to_string().into_bytes())],
+        value: Some(value(nth).into_bytes()),
+    };
+    Workbench::new(&brokers.addresses).produce(&topic, (0..90).map(message)).unwrap();
     let (_dir, mut process) = configured(&format!(
         "brokers = \"{}\"\ntopics = [\"{topic}\"]\ngroup = \"{topic}\"\nsink_topic = \"\"\n\
          exactly_once = true\ndlq = true",
@@ -250,7 +225,11 @@ fn records_that_are_no_events_are_copied_once_with_where_they_stood_and_why() {
         .map(|copy| {
             assert_eq!(copy.headers["bellwether_topic"], topic);
             assert_eq!(copy.headers["bellwether_partition"], "0");
-            let offset = copy.headers["bellwether_offset"].parse().unwrap();
+            let offset: u64 = copy.headers["bellwether_offset"].parse().unwrap();
+            // What the record had besides its value goes with it.
+            let key =
+                if offset.is_multiple_of(2) { format!("key-{offset}") } else { "null".to_owned() };
+            assert_eq!((copy.key, &copy.headers["trace"]), (key, &offset.to_string()));
             (offset, copy.headers["bellwether_code"].clone(), copy.value)
         })
         .collect();

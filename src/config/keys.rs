@@ -139,6 +139,13 @@ pub(super) static KEYS: &[Key] = &[
         "A checkpoint begins at the latest this long after the last, if anything changed.",
     ),
     key(
+        "store.behind_bytes_max",
+        "1073741824",
+        bytes(MIB, 1_024 * GIB),
+        "Intake waits while more of the journal than this is in no checkpoint: a slow disk slows \
+         it down. At least four times checkpoint_journal_bytes counts.",
+    ),
+    key(
         "store.open_s_max",
         "60",
         count("seconds", 1, 3_600),
@@ -264,6 +271,20 @@ pub(super) static KEYS: &[Key] = &[
         Takes::Word(&["stop", "start-over"]),
         "When a topic was deleted and made again: its partitions wait for an operator, or are read \
          from their start.",
+    ),
+    key(
+        "kafka.on_foreign",
+        "continue",
+        Takes::Word(&["stop", "continue"]),
+        "When another process of the group, with another data directory, has read a partition \
+         further than this one: it waits for an operator, or goes on behind what the other has.",
+    ),
+    key(
+        "kafka.topic",
+        "{}",
+        Takes::Table { such_as: r#"{ "campus.events.source" = "/campus" }"# },
+        "What records of a topic mean that do not say it: source, and by which type_header or \
+         type_field a value of bare JSON says its type. Best as tables: [kafka.topic.\"NAME\"].",
     ),
     key(
         "kafka.client",

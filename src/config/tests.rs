@@ -2,6 +2,7 @@
 
 use super::*;
 use std::fs;
+use topology::kafka::{Decision, Policy, TopicDefaults};
 
 fn load(file: Option<&str>, variables: &[(&str, &str)]) -> Result<(Config, String), String> {
     let dir = tempfile::tempdir().unwrap();
@@ -115,7 +116,9 @@ fn tables_of_texts_are_written_as_tables_or_in_one_line() {
 #[test]
 fn the_kafka_source_is_configured_in_all_three_places() {
     let file = "[kafka]\nbrokers = \"a:1\"\ntopics = [\"t\", \"^u.*\"]\nstart = \"latest\"\n\
-                on_gap = \"continue\"\non_recreated = \"start-over\"\n";
+                on_gap = \"continue\"\non_recreated = \"start-over\"\non_foreign = \"stop\"\n\
+                [kafka.topic.t]\nsource = \"/t\"\n\
+                [kafka.topic.\"u.v\"]\ntype_header = \"kind\"\ntype_field = \"k\"\n";
     let (config, printed) = load(Some(file), &[]).unwrap();
     let kafka = config.kafka.clone().unwrap();
     assert_eq!(
@@ -125,14 +128,25 @@ fn the_kafka_source_is_configured_in_all_three_places() {
     assert_eq!(kafka.start, topology::kafka::Start::Latest);
     assert_eq!(kafka.on_gap, Policy::Go(Decision::Continue));
     assert_eq!(kafka.on_recreated, Policy::Go(Decision::Restart));
+    assert_eq!(kafka.on_foreign, Policy::Stop);
+    let defaults = |topic: &str| TopicDefaults::new(topic);
+    let t = TopicDefaults { source: "/t".into(), ..defaults("t") };
+    let (type_header, type_field) = ("kind".into(), "k".into());
+    let u = TopicDefaults { type_header, type_field, ..defaults("u.v") };
+    assert_eq!(kafka.defaults, [("t".to_owned(), t), ("u.v".to_owned(), u)].into());
     assert_eq!(load(Some(&printed), &[]).unwrap().0, config);
-    let (config, _) = load(Some(file), &[("BELLWETHER_KAFKA__TOPICS", "x, y")]).unwrap();
-    assert_eq!(config.kafka.unwrap().topics, ["x", "y"]);
+    let (config, _) = load(Some(file), &[("BELLWETHER_KAFKA__TOPICS", "x, ^y")]).unwrap();
+    assert_eq!(config.kafka.unwrap().topics, ["x", "^y"]);
     let mut said = String::new();
     for file in [
         "[kafka]\ntopics = [\"t\"]\n",
         "[kafka]\ntopics = [1]\n",
         "[kafka]\nstart = \"middle\"\n",
+        "[kafka]\non_foreign = \"restart\"\n",
+        "[kafka]\nbrokers = \"a:1\"\n[kafka.topic.t]\nsauce = \"/t\"\n",
+        "[kafka]\nbrokers = \"a:1\"\n[kafka.topic.t]\nsource = \"\"\n",
+        "[kafka]\nbrokers = \"a:1\"\n[kafka.topic]\nsource = \"/t\"\n",
+        "[kafka]\nbrokers = \"a:1\"\ntopics = [\"t\"]\n[kafka.topic.u]\nsource = \"/u\"\n",
         "[kafka]\nbrokers = \"a:1\"\n[kafka.client]\nauto.offset.reset = \"latest\"\n",
     ] {
         said += &load(Some(file), &[]).unwrap_err();
@@ -142,6 +156,11 @@ fn the_kafka_source_is_configured_in_all_three_places() {
         kafka.topics = ["t"] (./bellwether.toml line 2) and kafka.brokers = "" (the default) don't go together: the topics are nowhere without brokers
         ./bellwether.toml line 2: kafka.topics can't be a list of integer; it takes a list of texts, such as ["campus.events", "^orders\\..*"]
         ./bellwether.toml line 2: kafka.start can't be "middle"; it takes one of earliest, latest
+        ./bellwether.toml line 2: kafka.on_foreign can't be "restart"; it takes one of stop, continue
+        ./bellwether.toml line 3: kafka.topic can't be t.sauce; it takes source, type_header and type_field of a topic, none of them empty
+        ./bellwether.toml line 3: kafka.topic can't be t.source; it takes source, type_header and type_field of a topic, none of them empty
+        ./bellwether.toml line 3: kafka.topic can't be source; it takes source, type_header and type_field of a topic, none of them empty
+        ./bellwether.toml line 4: kafka.topic can't be u; it takes topics of kafka.topics
         ./bellwether.toml line 3: kafka.client can't be auto.offset.reset; it takes properties that the process does not set itself: where reading begins is decided by kafka.start and the journal
     "#]].assert_eq(&said);
 }

@@ -2,10 +2,12 @@
 //! own tools, so that what the process has sent is judged by somebody else's client.
 //!
 //! The brokers are those that `BELLWETHER_TEST_KAFKA` names; `BELLWETHER_TEST_KAFKA_DIR` is where
-//! the script keeps them, for tests that kill one. What is *not* here: what any test expects.
+//! the script keeps them, for tests that kill one. What was published, as the outbox and as a topic
+//! has it, is read here too. What is *not* here: what any test expects.
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
@@ -114,4 +116,34 @@ fn parse(line: &str) -> Received {
     };
     let headers = field().split(',').filter_map(header).collect();
     Received { partition, offset, headers, key: field().to_owned(), value: field().to_owned() }
+}
+
+/// The ids of what was published about each payment, in order, as the outbox has them.
+pub(crate) fn published(data: &Path) -> BTreeMap<String, Vec<String>> {
+    let text = std::fs::read_to_string(data.join("outbox.ndjson")).unwrap();
+    let mut all = BTreeMap::<String, Vec<String>>::new();
+    for line in text.lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let word = |name: &str| event[name].as_str().unwrap().to_owned();
+        all.entry(word("partitionkey")).or_default().push(word("id"));
+    }
+    all
+}
+
+/// The same, as the topic has them: each must be whole, and under its payment's key.
+pub(crate) fn received(records: &[Received]) -> BTreeMap<String, Vec<String>> {
+    let mut all = BTreeMap::<String, Vec<String>>::new();
+    let mut partitions = BTreeMap::new();
+    for record in records {
+        let header = |name: &str| record.headers.get(name).unwrap_or_else(|| panic!("{record:?}"));
+        assert_eq!(header("ce_specversion"), "1.0");
+        assert_eq!(header("content-type"), "application/json");
+        assert_eq!(header("ce_partitionkey"), &record.key);
+        assert_eq!(header("ce_sequence").len(), 20);
+        let data: Value = serde_json::from_str(&record.value).unwrap();
+        assert_eq!(data["payment_id"], *record.key, "{record:?}");
+        assert_eq!(*partitions.entry(&record.key).or_insert(record.partition), record.partition);
+        all.entry(record.key.clone()).or_default().push(header("ce_id").clone());
+    }
+    all
 }

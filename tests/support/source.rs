@@ -6,7 +6,7 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use state::directory::Identity;
-use state::disk::{ReadOnlyDisk, RealDisk};
+use state::disk::{Disk, ReadOnlyDisk, RealDisk};
 use state::frame::{Mark, WayKind};
 use state::journal::Follower;
 use std::collections::BTreeMap;
@@ -82,10 +82,18 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start(data: &Path, options: kafka::Options) -> Self {
-        let disk = Arc::new(RealDisk);
         let mut engine = Options::new(data);
         // Tests that kill nothing have no use for more.
         engine.journal.segment_bytes = 16 << 20;
+        Self::start_on(Arc::new(RealDisk), engine, options).await
+    }
+
+    /// On a disk of the test's own.
+    pub(crate) async fn start_on(
+        disk: Arc<dyn Disk>,
+        engine: Options,
+        options: kafka::Options,
+    ) -> Self {
         let started = Engine::start(actors::KINDS, engine, disk, topology::sinks::answering);
         let engine = started.await.unwrap();
         engine.caught_up().await;

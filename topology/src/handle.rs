@@ -64,6 +64,8 @@ pub(crate) struct Inner {
     pub(crate) kafka: OnceLock<Arc<Kafka>>,
     pub(crate) turns: intake::Turns,
     pub(crate) stopping: AtomicBool,
+    /// Whether the disk has refused the last round of checkpoints.
+    pub(crate) checkpoints_fail: Arc<AtomicBool>,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) started: std::time::SystemTime,
 }
@@ -135,6 +137,17 @@ impl Inner {
         if gauge.unwritten_bytes.load(Ordering::Relaxed) > self.options.in_flight_bytes_max {
             return Some("too many bytes are waiting to be written");
         }
+        if self.store_is_behind() {
+            return Some("the store is too far behind the journal");
+        }
         None
+    }
+
+    /// Whether so much is in no checkpoint that more would only cost memory and a long replay.
+    /// Where checkpoints fail, the next one is tried only once there is more to store.
+    fn store_is_behind(&self) -> bool {
+        let segments = self.journal.segments_from(self.marks.replay_from());
+        let bytes = segments.saturating_mul(self.options.journal.segment_bytes);
+        bytes > self.options.store_behind_bytes() && !self.checkpoints_fail.load(Ordering::Relaxed)
     }
 }

@@ -16,13 +16,17 @@ pub mod doctor;
 mod examine;
 mod ffi;
 mod format;
+mod lag;
 mod members;
+mod original;
 mod part;
 mod place;
 mod proof;
+mod scribe;
 pub mod sink;
 pub mod workbench;
 
+pub use format::TopicDefaults;
 pub use proof::Decision;
 pub(crate) use proof::Finding;
 
@@ -34,7 +38,7 @@ use client::Client;
 use part::Part;
 use place::Place;
 use rdkafka::ClientConfig;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,6 +78,10 @@ pub struct Options {
     pub on_gap: Policy,
     /// When the topic was deleted and made again.
     pub on_recreated: Policy,
+    /// When another process of the group has read further, into another journal.
+    pub on_foreign: Policy,
+    /// What records of some topics mean that do not say it themselves.
+    pub defaults: BTreeMap<String, TopicDefaults>,
     /// Properties of librdkafka; none of those that [`owned`] names.
     pub client: BTreeMap<String, String>,
 }
@@ -88,6 +96,8 @@ impl Options {
             start: Start::Earliest,
             on_gap: Policy::Stop,
             on_recreated: Policy::Stop,
+            on_foreign: Policy::Go(Decision::Continue),
+            defaults: BTreeMap::new(),
             client: BTreeMap::new(),
         }
     }
@@ -129,7 +139,8 @@ pub struct SourceState {
     pub log_end: Option<u64>,
     /// How many records are not journaled yet.
     pub lag_records: Option<u64>,
-    /// How old the last journaled record is, if there are more; 0 if there are none.
+    /// How old the oldest of them is, or how long it is known of, if its time is not; 0 if there
+    /// are none.
     pub lag_seconds: Option<f64>,
     /// What went wrong last, and is not mended.
     pub last_error: Option<String>,
@@ -245,15 +256,17 @@ impl Kafka {
         let position = part.position();
         let (log_start, log_end) =
             seen.map_or(looked, |(start, end)| (start.max(looked.0), end.max(looked.1)));
-        let lag = position.map(|position| log_end.saturating_sub(position));
-        let read_to_ms = part.read_to_ms.load(Ordering::Relaxed);
-        let age_s = (wall_clock().0 - read_to_ms as i64).max(0) as f64 / 1_000.0;
-        let lag_seconds = lag.map(|lag| if lag == 0 || read_to_ms == 0 { 0.0 } else { age_s });
+        // Of a partition that others read, nothing is known.
+        let lag = position
+            .filter(|_| assigned)
+            .map(|position| part.lag.measure((position, log_end), wall_clock().0));
         let paused = match &waiting {
             Some(waiting) => Some(waiting.why.clone()),
             None if !assigned => Some("it is not assigned to this process".to_owned()),
             None if part.paused.load(Ordering::Relaxed) => {
-                Some("it waits until the journal has room".to_owned())
+                let handle = self.handle();
+                let why = handle.and_then(|handle| handle.inner.overload());
+                Some(format!("it waits: {}", why.unwrap_or("there is no room for more")))
             }
             None => None,
         };
@@ -266,12 +279,18 @@ impl Kafka {
             position,
             log_start: Some(log_start),
             log_end: Some(log_end),
-            lag_records: lag,
-            lag_seconds,
+            lag_records: lag.map(|(records, _)| records),
+            lag_seconds: lag.map(|(_, seconds)| seconds),
             last_error,
             paused,
             waits: waiting.map(|waiting| waiting.code),
         }
+    }
+
+    /// What records of a topic mean that do not say it themselves.
+    fn defaults(&self, topic: &str) -> TopicDefaults {
+        let found = self.options.defaults.get(topic);
+        found.cloned().unwrap_or_else(|| TopicDefaults::new(topic))
     }
 
     fn handle(&self) -> Option<Handle> {
@@ -343,6 +362,11 @@ impl Kafka {
         metrics::failed(kind);
         let mut last = self.last_error.lock().expect("nobody panics while comparing");
         let why = format!("{error}: {what}; {advice}");
+        // That all brokers are down says less than what was wrong with them.
+        let is_all_down = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
+        if is_all_down && last.is_some() {
+            return;
+        }
         if last.as_ref().is_none_or(|(before, _)| *before != kind) {
             tracing::warn!(kind, brokers = self.options.brokers, "kafka: {why}");
         }
@@ -368,6 +392,8 @@ impl Kafka {
     fn config(&self) -> ClientConfig {
         let mut config = client::base_config(self);
         config.set("partition.assignment.strategy", "cooperative-sticky");
+        // So that a log that ends in marks of transactions is known to be read to its end.
+        config.set("enable.partition.eof", "true");
         let mut default = |key: &str, value: &str| {
             if !self.options.client.contains_key(key) {
                 config.set(key, value);

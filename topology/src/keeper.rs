@@ -99,6 +99,7 @@ enum Message {
 #[derive(Clone)]
 pub struct Keeper {
     sender: Sender<Message>,
+    failing: Arc<AtomicBool>,
 }
 
 /// The keeper is gone: the process is stopping.
@@ -110,6 +111,11 @@ impl Keeper {
     /// Hands a shard over.
     pub fn hand_over(&self, hand_over: HandOver) -> Result<(), Gone> {
         self.sender.send(Message::Write(Box::new(hand_over))).map_err(|_| Gone)
+    }
+
+    /// Whether the disk has refused the last round, as it changes.
+    pub(crate) fn failing(&self) -> Arc<AtomicBool> {
+        self.failing.clone()
     }
 
     /// Ends the thread once everything handed over so far is written.
@@ -126,12 +132,17 @@ pub struct Loop {
     marks: Arc<Marks>,
     /// Shards of the round that are not durable yet.
     staged: Vec<(u16, Position, Vec<u8>)>,
+    /// Whether the disk has refused anything of the round.
+    refused: bool,
+    failing: Arc<AtomicBool>,
 }
 
 /// A keeper for this store, and its thread's side, to be [`Loop::run`].
 pub fn keeper(store: Store, marks: Arc<Marks>) -> (Keeper, Loop) {
     let (sender, receiver) = channel();
-    (Keeper { sender }, Loop { store, receiver, marks, staged: Vec::new() })
+    let failing = Arc::<AtomicBool>::default();
+    let keeper = Keeper { sender, failing: failing.clone() };
+    (keeper, Loop { store, receiver, marks, staged: Vec::new(), refused: false, failing })
 }
 
 impl Loop {
@@ -166,6 +177,7 @@ impl Loop {
             for (shard, replay_from, note) in self.staged.drain(..) {
                 self.marks.set(shard, replay_from, note);
             }
+            self.failing.store(std::mem::take(&mut self.refused), Ordering::Relaxed);
         }
         crate::metrics::checkpointed(started.elapsed());
         (hand_over.done)(shard, replay_from);
@@ -179,6 +191,8 @@ impl Loop {
             Err(error) if error.may_pass() => {
                 tracing::warn!(%error, "a checkpoint failed; the next round tries again");
                 self.staged.clear();
+                self.refused = true;
+                self.failing.store(true, Ordering::Relaxed);
                 Ok(())
             }
             result => result,

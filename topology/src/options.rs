@@ -31,6 +31,9 @@ pub struct Options {
     pub checkpoint_journal_bytes: u64,
     /// And after so many seconds at the latest, if anything has changed.
     pub checkpoint_interval_s: u64,
+    /// Ways in from outside wait while more of the journal than this is in no checkpoint, in bytes;
+    /// never less than four times `checkpoint_journal_bytes`.
+    pub store_behind_bytes_max: u64,
     /// An actor restarted more often than this within `restarts_window_s` ends the process.
     pub restarts_max: u32,
     /// See `restarts_max`.
@@ -62,6 +65,7 @@ impl Options {
             batch_bytes_max: 1 << 20,
             checkpoint_journal_bytes: 64 << 20,
             checkpoint_interval_s: 30,
+            store_behind_bytes_max: 1 << 30,
             restarts_max: 5,
             restarts_window_s: 60,
             as_of_records_max: 100_000,
@@ -69,5 +73,11 @@ impl Options {
             as_of_at_once_max: 2,
             sinks: true,
         }
+    }
+
+    /// How much of the journal may be in no checkpoint: a few rounds of them, or there would be
+    /// stalls of no use.
+    pub(crate) fn store_behind_bytes(&self) -> u64 {
+        self.store_behind_bytes_max.max(self.checkpoint_journal_bytes.saturating_mul(4))
     }
 }

@@ -30,6 +30,9 @@ pub mod tag {
     /// Where a partition of Kafka is read from, and why: a first start, or an operator's word. No
     /// address; JSON.
     pub const BEGUN: u8 = 9;
+    /// Key and headers of a record of Kafka that became a dead letter, just behind the letter. No
+    /// address.
+    pub const ORIGINAL: u8 = 10;
 }
 
 /// The tag's name, as histories show it.
@@ -45,6 +48,7 @@ pub fn tag_name(tag: u8) -> &'static str {
         tag::PUBLISHED => "published",
         tag::REFUSED => "refused",
         tag::BEGUN => "begun",
+        tag::ORIGINAL => "original",
         _ => "unknown",
     }
 }

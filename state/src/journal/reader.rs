@@ -200,6 +200,13 @@ impl Reader {
         self.0.first()
     }
 
+    /// How many whole segments there are at least from this position on.
+    pub fn segments_from(&self, position: Position) -> u64 {
+        let beginning = lock(&self.0.segments).range(position..).count() as u64;
+        // The last one is being written.
+        beginning.saturating_sub(1)
+    }
+
     /// The frames from the one that holds `from` on, about `bytes_max` of them and at least one;
     /// none if nothing more is durable. The next call goes on at the last one's end.
     pub fn read(&self, from: Position, bytes_max: usize) -> Result<Vec<Arc<Frame>>, Error> {

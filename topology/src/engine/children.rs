@@ -60,8 +60,7 @@ pub(super) async fn start(mut parts: Parts, sinks: Sinks) -> Result<Engine, Erro
     let metrics = crate::metrics::install(&parts.kinds);
     let waiters = Arc::<Waiters>::default();
     let judged = Arc::new(parts.journal.origins().verdicts().collect());
-    let spares = parts.journal.spares();
-    let journal = parts.journal.reader();
+    let (spares, journal) = (parts.journal.spares(), parts.journal.reader());
     let store = parts.store.reader();
     let (writer, writer_loop) = writer(parts.journal, waiters.clone());
     let (keeper, keeper_loop) = keeper(parts.store, parts.marks.clone());
@@ -98,6 +97,7 @@ pub(super) async fn start(mut parts: Parts, sinks: Sinks) -> Result<Engine, Erro
         kafka_sink: OnceLock::new(),
         kafka: OnceLock::new(),
         turns: crate::handle::intake::Turns::new(),
+        checkpoints_fail: keeper.failing(),
         stopping: AtomicBool::new(false),
         metrics,
         started: std::time::SystemTime::now(),

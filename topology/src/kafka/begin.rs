@@ -52,6 +52,15 @@ impl Part {
         let next = self.next(kafka, exam);
         let hash_at = |offset| examine::hash_at(kafka, &self.place, offset);
         let finding = judge(exam.known.as_ref(), next.offset, &exam.log, hash_at)?;
+        let finding = match (finding, next.foreign, kafka.options.on_foreign) {
+            (None, Some(foreign), Policy::Stop) => Some(foreign),
+            (None, Some(foreign), Policy::Go(_)) => {
+                tracing::warn!(partition = %self.place, %foreign, "that part is taken as read");
+                metrics::found(foreign.code());
+                None
+            }
+            (finding, ..) => finding,
+        };
         let Some(finding) = finding else {
             self.state().waiting = None;
             return match (&exam.known, next.why) {
@@ -67,6 +76,9 @@ impl Part {
             };
         };
         self.state().would_be_next = Some(next.offset);
+        if self.state().waiting.is_none() {
+            self.weigh(kafka, exam, next.offset);
+        }
         let Some((decision, told)) = self.decided(kafka, &finding) else { return Ok(None) };
         let offset = decision.offset(next.offset, &exam.log);
         let why = match decision {
@@ -81,6 +93,23 @@ impl Part {
             let _ = told.send(());
         }
         Ok(Some(begin))
+    }
+
+    /// While it waits, what there is to read grows older: from when the first of it is.
+    fn weigh(&self, kafka: &Kafka, exam: &Exam, next: u64) {
+        let is_same =
+            exam.known.as_ref().is_none_or(|known| known.log.topic_id == exam.log.topic_id);
+        let decision = if is_same { Decision::Continue } else { Decision::Restart };
+        let first = decision.offset(next, &exam.log);
+        self.lag.begin(first);
+        if first == exam.log.end {
+            return;
+        }
+        match examine::time_from(kafka, &self.place, first) {
+            Ok(Some(time_ms)) => self.lag.met(first, time_ms),
+            Ok(None) => {}
+            Err(why) => tracing::debug!(partition = %self.place, why, "how old it is, is unknown"),
+        }
     }
 
     /// The offset to read next, and why, if that is not the journal's own.
@@ -98,13 +127,9 @@ impl Part {
                 && is_same
                 && ours.is_none_or(|ours| committed.offset > ours)
             {
-                let (from, to) = (ours.unwrap_or(0), committed.offset);
-                tracing::warn!(
-                    partition = %self.place, journal = %by, from, to,
-                    "another process of the group has read it meanwhile: that part is taken as read"
-                );
-                metrics::found("taken-over");
-                return Next { offset: to, why: Some("taken-over") };
+                let (from, to) = (ours.unwrap_or(exam.log.start), committed.offset);
+                let foreign = (from < to).then(|| Finding::TakenOver { by: by.clone(), from, to });
+                return Next { offset: to, why: Some("taken-over"), foreign };
             }
             if foreign.is_none() && ours.is_some_and(|ours| moved(committed, ours)) {
                 tracing::warn!(
@@ -115,12 +140,12 @@ impl Part {
             }
         }
         match (ours, kafka.options.start) {
-            (Some(ours), _) => Next { offset: ours, why: None },
+            (Some(ours), _) => Next { offset: ours, why: None, foreign: None },
             // A partition that joins a topic we read is new, all of it.
             (None, Start::Latest) if !exam.has_siblings => {
-                Next { offset: exam.log.end, why: Some("first-start") }
+                Next { offset: exam.log.end, why: Some("first-start"), foreign: None }
             }
-            (None, _) => Next { offset: exam.log.start, why: Some("first-start") },
+            (None, _) => Next { offset: exam.log.start, why: Some("first-start"), foreign: None },
         }
     }
 
@@ -136,13 +161,14 @@ impl Part {
             let waiting = Waiting { code, why: why.clone() };
             if state.waiting.as_ref() != Some(&waiting) {
                 metrics::found(code);
-                tracing::error!(partition = %self.place, why, "it is not the log that was read");
+                tracing::error!(partition = %self.place, why, "it can't simply be read on");
                 state.waiting = Some(waiting);
                 state.last_error = Some(why);
             }
         }
         let policy = match finding {
             Finding::Recreated { .. } => kafka.options.on_recreated,
+            Finding::TakenOver { .. } => kafka.options.on_foreign,
             _ => kafka.options.on_gap,
         };
         if let Policy::Go(decision) = policy {
@@ -199,6 +225,8 @@ impl Part {
 struct Next {
     offset: u64,
     why: Option<&'static str>,
+    /// That others have read what lies before it.
+    foreign: Option<Finding>,
 }
 
 /// Whether the group's offset is not one that we have committed: ours follow the journal, and say

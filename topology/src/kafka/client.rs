@@ -17,7 +17,7 @@ use crate::metrics::kafka as metrics;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -58,7 +58,9 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if let Some(kafka) = self.kafka.upgrade() {
+        // The end of a log is no error, and its partition is told as well.
+        let is_end = error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF);
+        if let Some(kafka) = self.kafka.upgrade().filter(|_| !is_end) {
             kafka.failed(&error, reason);
         }
     }
@@ -138,9 +140,9 @@ fn poll(kafka: &Arc<Kafka>, client: &Arc<Client>) {
         match client.poll(POLL_WAIT) {
             None => {}
             Some(Err(error)) => {
-                kafka.failed(&error, "polling");
+                // What is not fatal was said already, with its reason, to the context.
                 if let KafkaError::MessageConsumptionFatal(_) = error {
-                    // This client will never read again.
+                    kafka.failed(&error, "this client will never read again");
                     return;
                 }
             }

@@ -116,6 +116,25 @@ impl ConsumerContext for Silent {}
 
 /// The hash of the record at this offset; `None` if there is none.
 pub(super) fn hash_at(kafka: &Kafka, place: &Place, offset: u64) -> Result<Option<u64>, String> {
+    let found = look_at(kafka, place, offset)?.filter(|found| found.offset == offset);
+    Ok(found.map(|found| found.hash))
+}
+
+/// The time of the first record from this offset on, in ms; `None` if there is none, or if it has
+/// no time.
+pub(super) fn time_from(kafka: &Kafka, place: &Place, offset: u64) -> Result<Option<i64>, String> {
+    Ok(look_at(kafka, place, offset)?.and_then(|found| found.time_ms))
+}
+
+/// A record that was looked at.
+struct Found {
+    offset: u64,
+    time_ms: Option<i64>,
+    hash: u64,
+}
+
+/// The first record from this offset on.
+fn look_at(kafka: &Kafka, place: &Place, offset: u64) -> Result<Option<Found>, String> {
     let mut looker = kafka.looker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if looker.is_none() {
         let mut config = base_config(kafka);
@@ -131,7 +150,7 @@ pub(super) fn hash_at(kafka: &Kafka, place: &Place, offset: u64) -> Result<Optio
     read.map_err(|error| format!("reading offset {offset} of {place} again failed: {error}"))
 }
 
-fn read_one(looker: &Looker, place: &Place, offset: u64) -> KafkaResult<Option<u64>> {
+fn read_one(looker: &Looker, place: &Place, offset: u64) -> KafkaResult<Option<Found>> {
     let mut wanted = TopicPartitionList::new();
     let from = Offset::Offset(offset as i64);
     wanted.add_partition_offset(&place.topic, place.partition, from)?;
@@ -142,11 +161,9 @@ fn read_one(looker: &Looker, place: &Place, offset: u64) -> KafkaResult<Option<u
         match looker.poll(POLL_WAIT) {
             None => {}
             Some(Ok(message)) => {
-                let is_it = message.offset() as u64 == offset;
-                return Ok(is_it.then(|| {
-                    let time = message.timestamp().to_millis();
-                    hash(time, message.key(), message.payload())
-                }));
+                let time_ms = message.timestamp().to_millis();
+                let hash = hash(time_ms, message.key(), message.payload());
+                return Ok(Some(Found { offset: message.offset() as u64, time_ms, hash }));
             }
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
             Some(Err(error)) => {

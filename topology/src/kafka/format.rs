@@ -44,18 +44,18 @@ pub(super) struct Raw<'a> {
 
 /// What a topic's records mean that do not say it themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TopicDefaults {
+pub struct TopicDefaults {
     /// CloudEvents `source` of bare JSON.
-    pub(super) source: String,
+    pub source: String,
     /// The header that names the type of bare JSON.
-    pub(super) type_header: String,
+    pub type_header: String,
     /// The member that does so where there is no such header.
-    pub(super) type_field: String,
+    pub type_field: String,
 }
 
 impl TopicDefaults {
     /// What counts where nothing is configured.
-    pub(super) fn new(topic: &str) -> Self {
+    pub fn new(topic: &str) -> Self {
         Self {
             source: format!("/kafka/{topic}"),
             type_header: "type".to_owned(),
@@ -86,6 +86,11 @@ pub(super) struct Bad {
 impl Bad {
     fn new(code: &'static str, reason: impl Into<String>) -> Self {
         Self { code, reason: reason.into() }
+    }
+
+    /// Code and reason.
+    pub(super) fn parts(self) -> (&'static str, String) {
+        (self.code, self.reason)
     }
 }
 

@@ -12,6 +12,7 @@ use super::Kafka;
 use super::client::{Client, Context};
 use super::consume::{Job, consume};
 use super::examine::{self, Metadata};
+use super::lag::Lag;
 use super::place::Place;
 use super::proof::Decision;
 use rdkafka::consumer::Consumer;
@@ -70,8 +71,8 @@ pub(crate) struct Part {
     /// The log as it was last looked at.
     pub(super) log_start: AtomicU64,
     pub(super) log_end: AtomicU64,
-    /// When the last record that was read was made, in ms; 0 before the first.
-    pub(super) read_to_ms: AtomicU64,
+    /// What is not durable of it.
+    pub(super) lag: Lag,
     /// It waits for the journal.
     pub(super) paused: AtomicBool,
     /// It is to be looked at again.
@@ -89,7 +90,7 @@ impl Part {
             durable: Mutex::default(),
             log_start: AtomicU64::new(0),
             log_end: AtomicU64::new(0),
-            read_to_ms: AtomicU64::new(0),
+            lag: Lag::default(),
             paused: AtomicBool::new(false),
         }
     }
@@ -151,6 +152,7 @@ impl Part {
     pub(super) fn is_durable(&self, next: u64, position: u64) {
         let mut durable = self.durable.lock().expect("nobody panics while copying");
         (durable.next, durable.position) = (Some(next), position);
+        self.lag.durable(next);
     }
 
     /// The first offset that is not durable. Only what was proven is ever committed, so one that
@@ -236,7 +238,8 @@ impl Part {
         let Some(queue) = self.assign(&client, begin.next)? else { return Ok(()) };
         self.state().last_error = None;
         let withdrawn = self.state().withdrawn.clone();
-        consume(Job { kafka, part: self, client: &client, handle, queue, begin, withdrawn })
+        let job = Job { kafka, part: self, client: &client, handle, begin, withdrawn };
+        consume(job, &queue)
     }
 
     fn list(&self) -> TopicPartitionList {

@@ -53,6 +53,15 @@ pub(crate) enum Finding {
         /// Its offset.
         offset: u64,
     },
+    /// Another process of the group has read a part, into another journal.
+    TakenOver {
+        /// That journal.
+        by: String,
+        /// The first offset that is not in ours.
+        from: u64,
+        /// The first that is not in the other one.
+        to: u64,
+    },
 }
 
 impl Finding {
@@ -67,6 +76,7 @@ impl Finding {
             Finding::Gap { .. } => "gap",
             Finding::Cut { .. } => "cut",
             Finding::Rewritten { .. } => "rewritten",
+            Finding::TakenOver { .. } => "taken-over",
         }
     }
 }
@@ -91,6 +101,11 @@ impl fmt::Display for Finding {
                 f,
                 "the record at offset {offset} is not the one that was read there: the log was cut \
                  and has grown again"
+            ),
+            Finding::TakenOver { by, from, to } => write!(
+                f,
+                "offsets {from} to {} were read by another process of the group, into journal {by}",
+                to - 1
             ),
         }
     }

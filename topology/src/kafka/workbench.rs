@@ -4,11 +4,13 @@
 //! They may not name the client library, so it stands here. What is *not* here: anything that the
 //! process does when it serves.
 
+use crate::writer::wall_clock;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use std::future::Future;
@@ -159,49 +161,78 @@ impl Workbench {
         }))
     }
 
+    /// How many replicas are in sync, of the partition that has fewest, of all topics there are.
+    pub fn in_sync_min(&self) -> Result<usize, Error> {
+        let what = || failed("asking for replicas");
+        let client: BaseConsumer = self.config().create().map_err(what())?;
+        let metadata = client.fetch_metadata(None, ANSWER_MAX).map_err(what())?;
+        let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+        Ok(partitions.map(|partition| partition.isr().len()).min().unwrap_or(0))
+    }
+
+    /// The group's state, and its members' ids.
+    pub fn group(&self, group: &str) -> Result<(String, Vec<String>), Error> {
+        let what = format!("asking for group {group}");
+        let client: BaseConsumer = self.config().create().map_err(failed(&*what))?;
+        let list = client.fetch_group_list(Some(group), ANSWER_MAX).map_err(failed(&*what))?;
+        let found = list.groups().iter().find(|found| found.name() == group);
+        let found = found.ok_or_else(|| failed(what)("there is no such group"))?;
+        let members = found.members().iter().map(|member| member.id().to_owned());
+        Ok((found.state().to_owned(), members.collect()))
+    }
+
     /// Produces records, and waits until all are on the brokers.
     pub fn produce(
         &self,
         topic: &str,
         records: impl IntoIterator<Item = impl Into<Message>>,
     ) -> Result<u64, Error> {
-        let what = || failed(format!("producing to {topic}"));
-        let producer: ThreadedProducer<DefaultProducerContext> = self
-            .config()
+        let producer = self.producer(&[])?;
+        let produced = send(&producer, topic, records, None)?;
+        producer.flush(ANSWER_MAX * 4).map_err(failed(format!("producing to {topic}")))?;
+        Ok(produced)
+    }
+
+    /// The same, with records that were made so many seconds ago.
+    pub fn produce_aged(
+        &self,
+        topic: &str,
+        records: impl IntoIterator<Item = impl Into<Message>>,
+        age_s: u64,
+    ) -> Result<u64, Error> {
+        let producer = self.producer(&[])?;
+        let produced = send(&producer, topic, records, Some(age_s))?;
+        producer.flush(ANSWER_MAX * 4).map_err(failed(format!("producing to {topic}")))?;
+        Ok(produced)
+    }
+
+    /// The same, in one transaction.
+    pub fn transact(
+        &self,
+        topic: &str,
+        records: impl IntoIterator<Item = impl Into<Message>>,
+    ) -> Result<u64, Error> {
+        let what = || failed(format!("a transaction on {topic}"));
+        let producer = self.producer(&[("transactional.id", "bellwether-workbench")])?;
+        producer.init_transactions(ANSWER_MAX).map_err(what())?;
+        producer.begin_transaction().map_err(what())?;
+        let produced = send(&producer, topic, records, None)?;
+        producer.commit_transaction(ANSWER_MAX).map_err(what())?;
+        Ok(produced)
+    }
+
+    fn producer(&self, more: &[(&str, &str)]) -> Result<Workhorse, Error> {
+        let mut config = self.config();
+        config
             .set("linger.ms", "20")
             .set("batch.size", "1000000")
             .set("enable.idempotence", "true")
             .set("message.max.bytes", "8000000")
-            .set("queue.buffering.max.messages", "500000")
-            .create()
-            .map_err(what())?;
-        let mut produced = 0;
-        for message in records {
-            let Message { partition, key, headers, value } = message.into();
-            let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
-            record.key = key.as_deref();
-            record.payload = value.as_deref();
-            let headers = headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
-                all.insert(Header { key, value: Some(value) })
-            });
-            record = record.headers(headers);
-            loop {
-                match producer.send(record) {
-                    Ok(()) => break,
-                    Err((error, again)) => {
-                        let full = RDKafkaErrorCode::QueueFull;
-                        if error.rdkafka_error_code() != Some(full) {
-                            return Err(what()(error));
-                        }
-                        record = again;
-                        std::thread::sleep(Duration::from_millis(5));
-                    }
-                }
-            }
-            produced += 1;
+            .set("queue.buffering.max.messages", "500000");
+        for (key, value) in more {
+            config.set(*key, *value);
         }
-        producer.flush(ANSWER_MAX * 4).map_err(what())?;
-        Ok(produced)
+        config.create().map_err(failed("making a producer"))
     }
 
     /// Counts so many records of a topic's partitions, as bare as it can be done.
@@ -234,6 +265,39 @@ impl Workbench {
         tracing::debug!(bytes, "drained");
         Ok(began.elapsed())
     }
+}
+
+type Workhorse = ThreadedProducer<DefaultProducerContext>;
+
+/// Hands records over to a producer, and says how many.
+fn send(
+    producer: &Workhorse,
+    topic: &str,
+    records: impl IntoIterator<Item = impl Into<Message>>,
+    age_s: Option<u64>,
+) -> Result<u64, Error> {
+    let made_ms = age_s.map(|age_s| wall_clock().0 - age_s as i64 * 1_000);
+    let mut produced = 0;
+    for message in records {
+        let Message { partition, key, headers, value } = message.into();
+        let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
+        record.key = key.as_deref();
+        record.payload = value.as_deref();
+        record.timestamp = made_ms;
+        let headers = headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
+            all.insert(Header { key, value: Some(value) })
+        });
+        record = record.headers(headers);
+        while let Err((error, again)) = producer.send(record) {
+            if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                return Err(failed(format!("producing to {topic}"))(error));
+            }
+            record = again;
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        produced += 1;
+    }
+    Ok(produced)
 }
 
 fn transient(error: &KafkaError) -> bool {

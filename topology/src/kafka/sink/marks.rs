@@ -42,7 +42,7 @@ pub(super) fn message(journal: &str, next: Position) -> Message {
     let value = serde_json::to_vec(&mark).expect("plain values have a JSON form");
     Message {
         topic: topic(journal),
-        key: Some(KEY.to_owned()),
+        key: Some(KEY.into()),
         headers: Vec::new(),
         value: Some(value),
     }

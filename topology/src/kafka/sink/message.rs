@@ -72,7 +72,7 @@ impl Routes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message {
     pub(super) topic: String,
-    pub(super) key: Option<String>,
+    pub(super) key: Option<Vec<u8>>,
     pub(super) headers: Vec<(Cow<'static, str>, Vec<u8>)>,
     pub(super) value: Option<Vec<u8>>,
 }
@@ -87,7 +87,7 @@ pub(super) fn of_event(position: Position, text: &[u8], routes: &Routes) -> Opti
     let type_text =
         event.text("type").unwrap_or_else(|| panic!("the published event {position} has no type"));
     let topic = routes.topic(&type_text)?.to_owned();
-    let key = event.text("partitionkey");
+    let key = event.text("partitionkey").map(String::into_bytes);
     let mut message = Message { topic, key, headers: Vec::new(), value: None };
     if event.get("data_base64").is_some() {
         message.headers.push((CONTENT_TYPE.into(), STRUCTURED.into()));
@@ -162,7 +162,8 @@ mod tests {
         let mut found = String::new();
         for row in rows {
             let message = of_event(42, row.as_bytes(), &routes).unwrap();
-            writeln!(found, "{} {:?}", message.topic, message.key).unwrap();
+            let key = message.key.map(|key| String::from_utf8(key).unwrap());
+            writeln!(found, "{} {key:?}", message.topic).unwrap();
             for (name, value) in &message.headers {
                 writeln!(found, "  {name}: {}", std::str::from_utf8(value).unwrap()).unwrap();
             }

@@ -230,7 +230,7 @@ impl Outlet {
     }
 }
 
-fn record(index: usize, message: &Message) -> BaseRecord<'_, String, Vec<u8>, usize> {
+fn record(index: usize, message: &Message) -> BaseRecord<'_, Vec<u8>, Vec<u8>, usize> {
     let mut headers = OwnedHeaders::new_with_capacity(message.headers.len());
     for (name, value) in &message.headers {
         headers = headers.insert(Header { key: name, value: Some(value) });
