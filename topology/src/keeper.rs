@@ -131,7 +131,7 @@ pub struct Loop {
     receiver: Receiver<Message>,
     marks: Arc<Marks>,
     /// Shards of the round that are not durable yet.
-    staged: Vec<(u16, Position, Vec<u8>)>,
+    staged: Vec<u16>,
     /// Whether the disk has refused anything of the round.
     refused: bool,
     failing: Arc<AtomicBool>,
@@ -165,7 +165,7 @@ impl Loop {
         // No new generation begins while this one's shard is moved: it reads the store either
         // before or after.
         let Some(at_work) = generations.hold(*own) else { return Ok(()) };
-        self.staged.push((shard, replay_from, note.clone()));
+        self.staged.push(shard);
         let checkpoint =
             Checkpoint { shard, writes, replay_from, note, ceiling: hand_over.ceiling };
         let staged = self.store.stage(checkpoint);
@@ -174,8 +174,9 @@ impl Loop {
         if hand_over.last {
             let committed = self.store.commit().map(drop);
             self.bear(committed)?;
-            for (shard, replay_from, note) in self.staged.drain(..) {
-                self.marks.set(shard, replay_from, note);
+            for shard in self.staged.drain(..) {
+                let note = self.store.shard_note(shard).expect("a checkpoint has a note");
+                self.marks.set(shard, self.store.replay_from(shard), note);
             }
             self.failing.store(std::mem::take(&mut self.refused), Ordering::Relaxed);
         }

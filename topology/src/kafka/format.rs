@@ -184,4 +184,6 @@ fn text<'a>(name: &str, value: &'a [u8]) -> Result<&'a str, Bad> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -104,7 +104,7 @@ pub struct Process {
     effects_submitted: u64,
     effects_durable: u64,
     handed_over: Option<HandOver>,
-    staged: Vec<(u16, Position, Vec<u8>)>,
+    staged: Vec<u16>,
     carrying: Vec<Sending>,
 }
 
@@ -265,7 +265,7 @@ impl Process {
         let Some(handed) = self.handed_over.take_if(ready) else { return Ok(()) };
         let Captured { shard, writes, replay_from, note } = handed.captured;
         let ceiling = replay_from;
-        self.staged.push((shard, replay_from, note.clone()));
+        self.staged.push(shard);
         let checkpoint = Checkpoint { shard, writes, replay_from, note, ceiling };
         let staged = self.store.stage(checkpoint);
         self.bear(staged)?;
@@ -273,8 +273,10 @@ impl Process {
         if last {
             let committed = self.store.commit().map(drop);
             self.bear(committed)?;
-            for (shard, replay_from, note) in self.staged.drain(..) {
-                self.marks[usize::from(shard)] = (shard, replay_from, Some(note));
+            for shard in self.staged.drain(..) {
+                let (replay_from, note) =
+                    (self.store.replay_from(shard), self.store.shard_note(shard));
+                self.marks[usize::from(shard)] = (shard, replay_from, note);
             }
         }
         Ok(())
