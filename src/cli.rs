@@ -42,6 +42,8 @@ pub(crate) enum Verb {
     Verify(AtRest),
     /// Builds a data directory from another's journal, carrying nothing out, and names who differs
     Replay(Replay),
+    /// Tells the whole history to a kind that was added later, on a data directory at rest
+    Backfill(Backfill),
     /// Plays the engine's core in worlds that fail, a seed each, and checks every promise
     Simulate(Simulate),
     /// Looks at the Kafka configuration step by step, and says what is wrong and what to do
@@ -212,6 +214,14 @@ pub(crate) struct AtRest {
     /// The data directory
     #[arg(long, value_name = "DIR", default_value = "bellwether-data")]
     pub(crate) data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Backfill {
+    /// The kind, such as course
+    pub(crate) kind: String,
+    #[command(flatten)]
+    pub(crate) at: AtRest,
 }
 
 #[derive(Debug, Args)]

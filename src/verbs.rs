@@ -3,6 +3,7 @@
 //! A verb returns how it ended or an [`Error`]; both have an exit code here and nowhere else: 0
 //! done, 1 failed, 2 wrong usage or configuration, 3 done but some input was rejected.
 
+mod backfill;
 mod bench;
 mod completions;
 mod doctor;
@@ -77,6 +78,7 @@ pub(crate) fn run(cli: Cli) -> Result<Ended, Error> {
         Verb::Completions { shell } => completions::run(shell),
         Verb::Journal(arguments) => journal::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),
+        Verb::Backfill(arguments) => backfill::run(&arguments),
         Verb::Replay(arguments) => replay::run(&arguments),
         Verb::Simulate(arguments) => simulate::run(&arguments),
         Verb::Doctor(arguments) => doctor::run(&arguments),

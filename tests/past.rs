@@ -122,6 +122,10 @@ fn at_rest(process: &Process, inspected: &[&str], online: &Value, until: u64) {
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["view"], online["view"]);
     let (code, out, _) = run(&["verify", "--data", &into]);
     assert_eq!(code, Some(0), "{out}");
+    for (kind, why) in [("course", "knows course already"), ("cart", "has no kind cart")] {
+        let (code, _, err) = run(&["backfill", kind, "--data", &data]);
+        assert!(code == Some(1) && err.contains(why), "{err}");
+    }
     let whole = process.scratch().join("whole").display().to_string();
     let (code, out, err) = run(&["replay", "--from", &data, "--into", &whole]);
     assert_eq!(code, Some(0), "{out}{err}");

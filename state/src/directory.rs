@@ -75,6 +75,18 @@ pub enum Error {
         /// How many were asked for.
         wanted: u32,
     },
+    /// A kind has not heard all of the history yet.
+    #[error(
+        "in the data directory {} the kind {kind} has not heard all of the history yet: run \
+         `bellwether backfill {kind}` to its end",
+        dir.display()
+    )]
+    Backfill {
+        /// The directory.
+        dir: PathBuf,
+        /// The kind.
+        kind: String,
+    },
     /// Its kinds are not those of this program.
     #[error(
         "the data directory {} knows the kinds {}, this program {}: \
@@ -192,6 +204,17 @@ pub struct Identity {
     /// Whether it was made by a replay of another directory's journal: to be looked at, and never
     /// to carry anything out.
     pub is_replay: bool,
+    /// The backfill that is under way.
+    pub backfill: Option<Backfill>,
+}
+
+/// A kind that is being told the history: until it knows all of it, the directory is not served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backfill {
+    /// Its name.
+    pub kind: String,
+    /// The history ends at this position.
+    pub until: u64,
 }
 
 /// The file, as it is written.
@@ -206,6 +229,8 @@ struct Stored {
     kinds: Vec<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     replay: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    backfill: Option<Backfill>,
 }
 
 impl Identity {
@@ -228,8 +253,11 @@ impl Identity {
         layout: &Layout<'_>,
         fresh: JournalId,
     ) -> Result<Self, Error> {
-        let new = Self { journal: fresh, shards: layout.shards, is_replay: false };
+        let new = Self { journal: fresh, shards: layout.shards, is_replay: false, backfill: None };
         let (identity, known) = known(disk, dir, layout)?.unwrap_or((new, Vec::new()));
+        if let Some(Backfill { kind, .. }) = identity.backfill {
+            return Err(Error::Backfill { dir: dir.to_owned(), kind });
+        }
         let wanted = layout.names();
         if known.is_empty() || known != wanted {
             identity.write(disk, dir, wanted)?;
@@ -247,10 +275,35 @@ impl Identity {
         Self { is_replay: true, ..self.clone() }.write(disk, dir, layout.names())
     }
 
+    /// The kinds that a directory knows.
+    pub fn kinds(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>, Error> {
+        Ok(stored(disk, dir)?.map_or(Vec::new(), |(_, kinds)| kinds))
+    }
+
+    /// Marks the directory: a backfill is under way.
+    pub fn begin_backfill(
+        self,
+        disk: &dyn Disk,
+        dir: &Path,
+        backfill: Backfill,
+    ) -> Result<Self, Error> {
+        let marked = Self { backfill: Some(backfill), ..self };
+        marked.write(disk, dir, Self::kinds(disk, dir)?)?;
+        Ok(marked)
+    }
+
+    /// The backfill is done: the directory knows the kind, and can be served again.
+    pub fn end_backfill(mut self, disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
+        let mut kinds = Self::kinds(disk, dir)?;
+        kinds.extend(self.backfill.take().map(|backfill| backfill.kind));
+        self.write(disk, dir, kinds)
+    }
+
     fn write(&self, disk: &dyn Disk, dir: &Path, kinds: Vec<String>) -> Result<(), Error> {
         let (journal, shards) = (self.journal.to_string(), self.shards);
-        let replay = self.is_replay;
-        let stored = Stored { format_version: FORMAT_VERSION, journal, shards, kinds, replay };
+        let (replay, backfill) = (self.is_replay, self.backfill.clone());
+        let format_version = FORMAT_VERSION;
+        let stored = Stored { format_version, journal, shards, kinds, replay, backfill };
         let mut text = serde_json::to_vec_pretty(&stored).expect("plain values have a JSON form");
         text.push(b'\n');
         let path = dir.join(IDENTITY_FILE);
@@ -292,8 +345,8 @@ fn stored(disk: &dyn Disk, dir: &Path) -> Result<Option<(Identity, Vec<String>)>
     }
     let journal = JournalId::parse(&stored.journal);
     let journal = journal.ok_or_else(|| unreadable(format!("journal {:?}", stored.journal)))?;
-    let (shards, is_replay) = (stored.shards, stored.replay);
-    Ok(Some((Identity { journal, shards, is_replay }, stored.kinds)))
+    let (shards, is_replay, backfill) = (stored.shards, stored.replay, stored.backfill);
+    Ok(Some((Identity { journal, shards, is_replay, backfill }, stored.kinds)))
 }
 
 #[cfg(test)]

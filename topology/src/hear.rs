@@ -9,7 +9,7 @@ use crate::kinds::Kinds;
 use crate::record::tag;
 use actors::deadletter;
 use actors::words::ID_BYTES_MAX;
-use actors::{DomainEvent, EventType, KindId, Listener, Timestamp, codec};
+use actors::{DomainEvent, EventType, Key, KindId, Listener, Timestamp, codec};
 use state::frame::{Draft, Mark, RecordHead};
 use std::panic::AssertUnwindSafe;
 
@@ -143,6 +143,26 @@ impl Hearer {
             }
         }
         Ok(())
+    }
+
+    /// What an event tells entities of one kind; nothing if any kind finds it unfit.
+    pub fn told_to(&mut self, event: &DomainEvent<'_>, kind: KindId) -> Vec<(Key, Vec<u8>)> {
+        let mut all = Vec::new();
+        if !matches!(event.event_type, EventType::Known(_)) || self.ask_all(event).is_err() {
+            return all;
+        }
+        let mut at = 0;
+        for head in &self.told.heads {
+            let key_end = at + head.key_len;
+            let end = key_end + head.payload_len;
+            if head.kind == kind {
+                let key = std::str::from_utf8(&self.told.bytes[at..key_end]);
+                let key = key.expect("the bytes of a key that came as text");
+                all.push((Key::from(key), self.told.bytes[key_end..end].to_vec()));
+            }
+            at = end;
+        }
+        all
     }
 
     fn push_told(&self, draft: &mut Draft, depth: u8) {

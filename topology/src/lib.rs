@@ -7,6 +7,7 @@
 
 pub mod answers;
 pub mod api;
+pub mod backfill;
 pub mod consumer;
 pub mod dispatch;
 pub mod dispatcher;

@@ -33,6 +33,9 @@ pub mod tag {
     /// Key and headers of a record of Kafka that became a dead letter, just behind the letter. No
     /// address.
     pub const ORIGINAL: u8 = 10;
+    /// What an old domain event, or an entity long ago, tells an entity whose kind was not there
+    /// then. Nothing that it causes is carried out.
+    pub const BACKFILLED: u8 = 11;
 }
 
 /// The tag's name, as histories show it.
@@ -49,6 +52,7 @@ pub fn tag_name(tag: u8) -> &'static str {
         tag::REFUSED => "refused",
         tag::BEGUN => "begun",
         tag::ORIGINAL => "original",
+        tag::BACKFILLED => "backfilled",
         _ => "unknown",
     }
 }
@@ -109,7 +113,7 @@ pub fn put_command(idempotency: Option<&Idempotency>, out: &mut Vec<u8>) {
 pub fn split(tag: u8, payload: &[u8]) -> Result<(Prefix<'_>, &[u8]), Malformed> {
     let short = || Malformed(tag);
     match tag {
-        tag::SENT => {
+        tag::SENT | tag::BACKFILLED => {
             let (id, rest) = take_effect_id(payload).ok_or_else(short)?;
             Ok((Prefix::Cause(id), rest))
         }

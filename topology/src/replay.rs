@@ -15,7 +15,7 @@
 mod compare;
 mod drive;
 
-pub(crate) use drive::Drive;
+pub(crate) use drive::{Batch, Drive};
 
 use crate::engine::SHARDS;
 use crate::kinds::Kinds;
@@ -260,11 +260,11 @@ fn verdicts<'a>(seen: &'a Seen<'_>) -> impl Iterator<Item = Position> + 'a {
     verdicts.filter_map(|verdict| Some(split_verdict(verdict.payload)?.0))
 }
 
-fn open_kv() -> store::OpenKv {
+pub(crate) fn open_kv() -> store::OpenKv {
     Arc::new(|path| Ok(Arc::new(SledKv::open(path, CACHE_BYTES)?) as Arc<dyn Kv>))
 }
 
-fn store_options() -> store::Options {
+pub(crate) fn store_options() -> store::Options {
     store::Options { shards: SHARDS, ..store::Options::default() }
 }
 
@@ -282,7 +282,7 @@ fn fold(
     journal.seal(journal.last_time())?;
     journal.save_origins()?;
     let (store, _) = Store::open(disk, into, &open_kv(), store_options(), uuid)?;
-    let mut drive = Drive::open(kinds, journal.reader(), store, judged)?;
+    let mut drive = Drive::open(kinds, (journal.reader(), Position::MAX), store, judged)?;
     let (mut bytes, mut records) = (0, 0);
     while let Some(batch) = drive.step()? {
         bytes += batch.bytes;

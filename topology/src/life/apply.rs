@@ -4,7 +4,7 @@ use super::{Again, Around, Caused, CausedWhat, Change, Done, Error, Life};
 use crate::answers::{Answers, Known};
 use crate::hear::panic_text;
 use crate::pending::{Entry, What};
-use crate::record::{self, CommandKey, Prefix};
+use crate::record::{self, CommandKey, Prefix, tag};
 use actors::effects::EFFECTS_PER_RECORD_MAX;
 use actors::{Effect, EffectId, Outcome, Position, Stop, id_fault};
 use state::frame::Record;
@@ -181,6 +181,9 @@ impl Life {
             let index = u16::try_from(index).expect("at most 1,000 effects");
             let id = EffectId { cause: record.position, index };
             let (due, what) = match effect {
+                effect if record.tag == tag::BACKFILLED && !self.is_kept(&effect, around) => {
+                    continue;
+                }
                 Effect::At { due, payload } => (due, What::Timer(payload)),
                 Effect::Deliver(delivery) => (record.time, What::Delivery(delivery)),
                 other => {
@@ -191,6 +194,16 @@ impl Life {
             };
             around.pending.add(id, Entry { due, address: self.address.clone(), what });
             self.rare().changes.push(Change { id, due });
+        }
+    }
+
+    /// Whether an effect of what is told late is carried out: what concerns its own kind alone.
+    fn is_kept(&self, effect: &Effect, around: &Around<'_>) -> bool {
+        let own = around.kinds.get(self.address.kind).map(|kind| kind.name);
+        match effect {
+            Effect::At { .. } => true,
+            Effect::Send { kind, .. } => Some(*kind) == own,
+            Effect::Deliver(_) | Effect::Publish(_) => false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The engine's core, driven over a journal that is at rest, without anybody to carry anything out.
 //!
-//! One thread, batch by batch, and what was caused is dropped. There is no writer, so
+//! One thread, batch by batch; what was caused is given to whoever drives. There is no writer, so
 //! nothing can be appended. What is *not* here: what the records mean, which is the floor's and the
 //! lives'.
 //!
@@ -10,9 +10,11 @@ use super::Error;
 use crate::floor::{Captured, Floor, Ground};
 use crate::fresh::AllFresh;
 use crate::kinds::Kinds;
+use crate::life::Caused;
 use crate::remembered::Remembered;
 use crate::waiters::Waiters;
 use actors::Position;
+use state::frame::Frame;
 use state::journal::Reader;
 use state::store::{self, Checkpoint, Store};
 use std::collections::BTreeSet;
@@ -34,6 +36,8 @@ const IDLE_BATCHES: u32 = 16;
 pub(crate) struct Drive {
     floor: Floor<()>,
     journal: Reader,
+    /// Frames from here on are not applied.
+    end: Position,
     store: Store,
     cursor: Position,
     unstored_bytes: u64,
@@ -41,17 +45,23 @@ pub(crate) struct Drive {
 
 /// A batch that was applied.
 pub(crate) struct Batch {
-    /// How long its frames are, in bytes.
+    /// Its frames.
+    pub(crate) frames: Vec<Arc<Frame>>,
+    /// Where they end.
+    pub(crate) end: Position,
+    /// How long they are, in bytes.
     pub(crate) bytes: u64,
     /// How many records they hold.
     pub(crate) records: u64,
+    /// What they caused, in order of (cause, index).
+    pub(crate) caused: Vec<Caused>,
 }
 
 impl Drive {
     /// Goes on from where this store is.
     pub(crate) fn open(
         kinds: Kinds,
-        journal: Reader,
+        (journal, end): (Reader, Position),
         store: Store,
         judged: BTreeSet<Position>,
     ) -> Result<Self, Error> {
@@ -72,7 +82,7 @@ impl Drive {
         };
         let floor = Floor::open(ground, &marks)?;
         let cursor = floor.replay_from();
-        Ok(Self { floor, journal, store, cursor, unstored_bytes: 0 })
+        Ok(Self { floor, journal, end, store, cursor, unstored_bytes: 0 })
     }
 
     /// What is stored.
@@ -82,19 +92,19 @@ impl Drive {
 
     /// Applies the next batch; none at the journal's end.
     pub(crate) fn step(&mut self) -> Result<Option<Batch>, Error> {
-        let frames = self.journal.read(self.cursor, BATCH_BYTES)?;
+        let mut frames = self.journal.read(self.cursor, BATCH_BYTES)?;
+        frames.retain(|frame| frame.base() < self.end);
         let Some(end) = frames.last().map(|frame| frame.end()) else { return Ok(None) };
         let bytes = frames.iter().map(|frame| frame.bytes().len() as u64).sum();
         self.floor.apply(&frames, |_| ())?;
-        // It stands in the journal already, or was never carried out.
-        drop(self.floor.take_caused());
+        let caused = self.floor.take_caused();
         let records = end - self.cursor.min(end);
         self.cursor = end;
         self.unstored_bytes += bytes;
         if self.unstored_bytes >= CHECKPOINT_BYTES {
             self.checkpoint()?;
         }
-        Ok(Some(Batch { bytes, records }))
+        Ok(Some(Batch { frames, end, bytes, records, caused }))
     }
 
     /// Stores everything that has changed.

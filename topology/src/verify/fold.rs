@@ -130,6 +130,8 @@ impl Fold {
         for (index, effect) in (0..).zip(fx.take()) {
             let entry = match effect {
                 Effect::At { due, payload } => (due, What::Timer(payload)),
+                // Nothing is delivered of what is told late.
+                Effect::Deliver(_) if record.tag == record::tag::BACKFILLED => continue,
                 Effect::Deliver(delivery) => (record.time, What::Delivery(delivery)),
                 Effect::Send { .. } | Effect::Publish(_) => continue,
             };
