@@ -1,6 +1,6 @@
 """Plots as SVG, for reports: lines over a number, and nothing else. Needs nothing but Python itself.
 
-What is not here: where the numbers come from (scripts/soak, scripts/bench-report).
+What is not here: where the numbers come from (scripts/soak).
 """
 
 import math

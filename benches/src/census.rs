@@ -49,25 +49,9 @@ impl Census {
     /// # Errors
     /// The store cannot be opened, or a row cannot be read.
     pub fn at_rest(data: &Path, kinds: &[Kind]) -> Result<Self, Error> {
-        let store = open(data)?;
-        let reader = store.reader();
         let mut census = Self::default();
-        for shard in 0..store.shards() {
-            let mut from = vec![key::space::ROW];
-            let to = key::prefix_end(&from);
-            loop {
-                let rows = reader.scan(shard, &from, to.as_deref(), ROWS_AT_ONCE);
-                let rows = rows.map_err(Error::engine)?;
-                for (stored, value) in &rows {
-                    census.add_row(kinds, stored, value)?;
-                }
-                let Some((last, _)) = rows.last().filter(|_| rows.len() == ROWS_AT_ONCE) else {
-                    break;
-                };
-                from.clone_from(last);
-                from.push(0);
-            }
-        }
+        let add = |stored: &[u8], value: &[u8]| census.add_row(kinds, stored, value);
+        each(&open(data)?, key::space::ROW, add)?;
         Ok(census)
     }
 
@@ -95,6 +79,55 @@ impl Census {
             ledger.entities, ledger.sum, engine.entities, engine.sum
         )))
     }
+}
+
+/// How many entities are at rest in a data directory that nobody holds, and how many bytes they
+/// know: heads and pages, without what the store keeps beside them.
+///
+/// # Errors
+/// The store cannot be opened, or a row cannot be read.
+pub fn payload_at_rest(data: &Path, kinds: &[Kind]) -> Result<(u64, u64), Error> {
+    let entities = Census::at_rest(data, kinds)?.entities;
+    let store = open(data)?;
+    let mut bytes = 0;
+    for space in [key::space::ROW, key::space::PAGE] {
+        each(&store, space, |_, value| {
+            bytes += if space == key::space::ROW {
+                let row = Row::decode(value).map_err(Error::engine)?;
+                row.head.len() + row.page.map_or(0, |(_, page)| page.len())
+            } else {
+                value.len()
+            };
+            Ok(())
+        })?;
+    }
+    Ok((entities, bytes as u64))
+}
+
+/// Every key and value of a space, over all shards.
+fn each(
+    store: &Store,
+    space: u8,
+    mut see: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let reader = store.reader();
+    for shard in 0..store.shards() {
+        let mut from = vec![space];
+        let to = key::prefix_end(&from);
+        loop {
+            let found = reader.scan(shard, &from, to.as_deref(), ROWS_AT_ONCE);
+            let found = found.map_err(Error::engine)?;
+            for (stored, value) in &found {
+                see(stored, value)?;
+            }
+            let Some((last, _)) = found.last().filter(|_| found.len() == ROWS_AT_ONCE) else {
+                break;
+            };
+            from.clone_from(last);
+            from.push(0);
+        }
+    }
+    Ok(())
 }
 
 /// Waits until nobody has a file of the store locked: a drained engine's threads let go of it a

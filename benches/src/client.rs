@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -33,6 +33,8 @@ pub struct Plan {
     pub connections: u64,
     /// How many requests, all together.
     pub requests: u64,
+    /// How many a second, all together; as fast as they are answered if nothing is said.
+    pub per_second: Option<u64>,
     /// Which ones.
     pub load: Load,
 }
@@ -53,7 +55,7 @@ pub struct Figures {
 /// # Errors
 /// A connection fails, or an answer is not a success.
 pub fn run(plan: &Plan) -> Result<Figures, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::Helper(error.to_string()))?;
     let began = Instant::now();
     let mut took_us = runtime.block_on(async {
@@ -61,7 +63,7 @@ pub fn run(plan: &Plan) -> Result<Figures, Error> {
         let mut connections = Vec::new();
         for _ in 0..plan.connections {
             let (plan, next) = (plan.clone(), next.clone());
-            connections.push(tokio::spawn(async move { connection(&plan, &next).await }));
+            connections.push(tokio::spawn(async move { connection(&plan, &next, began).await }));
         }
         let mut all = Vec::new();
         for connection in connections {
@@ -79,7 +81,7 @@ pub fn run(plan: &Plan) -> Result<Figures, Error> {
     })
 }
 
-async fn connection(plan: &Plan, next: &AtomicU64) -> Result<Vec<u32>, Error> {
+async fn connection(plan: &Plan, next: &AtomicU64, start: Instant) -> Result<Vec<u32>, Error> {
     let failed = |source| Error::io("talk to", Path::new(&plan.address.to_string()))(source);
     let mut stream = TcpStream::connect(plan.address).await.map_err(failed)?;
     stream.set_nodelay(true).map_err(failed)?;
@@ -90,6 +92,10 @@ async fn connection(plan: &Plan, next: &AtomicU64) -> Result<Vec<u32>, Error> {
             return Ok(took_us);
         }
         write_request(&plan.load, number, &mut request);
+        if let Some(rate) = plan.per_second {
+            let due = start + Duration::from_secs_f64(number as f64 / rate as f64);
+            tokio::time::sleep_until(due.into()).await;
+        }
         let began = Instant::now();
         stream.write_all(&request).await.map_err(failed)?;
         let body_from = read_answer(&mut stream, &mut answer).await.map_err(failed)?;

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use topology::sources::Partition;
+use topology::sources::{Partition, Source};
 use topology::{Consumer, Engine, Options};
 
 /// There are at least so many rounds of checkpoints in a run.
@@ -117,7 +117,7 @@ pub fn run(plan: &Plan) -> Result<Figures, Error> {
 }
 
 /// What the engine did.
-struct Ran {
+pub(crate) struct Ran {
     took: Duration,
     used: Usage,
     rss_bytes_max: u64,
@@ -125,7 +125,7 @@ struct Ran {
     checkpoints: u64,
 }
 
-async fn drive(plan: &Plan, files: &Files, data: &Path) -> Result<Ran, Error> {
+pub(crate) async fn drive(plan: &Plan, files: &Files, data: &Path) -> Result<Ran, Error> {
     let journal_bytes = files.bytes / 100 * JOURNAL_PER_EVENT_BYTE_PERCENT;
     let options = Options {
         workers: plan.workers,
@@ -183,7 +183,7 @@ pub(crate) async fn unless_fatal<T>(
     }
 }
 
-pub(crate) fn as_partition(number: usize, feed: Feed) -> Partition {
+pub(crate) fn as_partition(number: usize, feed: impl Source + 'static) -> Partition {
     Partition {
         name: format!("feed-{number}"),
         way: Way::new(WayKind::Producer, &format!("feed-{number}")),

@@ -6,6 +6,9 @@
 //! | [`payments`] | durable commands over HTTP | bare fdatasyncs of the same bytes on the same disk |
 //! | [`kafka`] | the same way, from a topic of four partitions | a bare consumer that only counts |
 //! | [`reads`] | reads of inboxes over HTTP | a route that only answers the same bytes |
+//! | [`beside`] | paced reads of inboxes beside intake at 80 % | the same with nothing else to do |
+//! | [`journal`] | frames appended and committed | bare writes and fdatasyncs of the same bytes |
+//! | [`rest`] | disk and memory of entities at rest | what they themselves know |
 //!
 //! What is *not* here: command lines (the binary's), and the small benches of single functions,
 //! which are criterion's and stand in this crate's own `benches` folder.
@@ -13,18 +16,23 @@
 //! Invariant: both sides of a comparison get the same input by the same code, and what they made of
 //! it is compared before a figure is shown.
 
+pub mod all;
+pub mod beside;
 pub mod census;
 pub mod client;
+pub mod counts;
 pub mod engine;
 mod error;
 pub mod feed;
 pub mod helper;
+pub mod journal;
 pub mod kafka;
 pub mod ledger;
 pub mod payments;
 pub mod reads;
 pub mod report;
 pub mod residents;
+pub mod rest;
 pub mod restart;
 pub mod scratch;
 mod served;

@@ -69,18 +69,15 @@ pub fn run(plan: &Plan, helper: &Helper) -> Result<Figures, Error> {
     ];
     let mut fill = vec!["bench".to_owned(), "fill".to_owned()];
     fill.extend(arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]));
-    let mut filling = Killed::start(helper, &fill)?;
+    let mut filling = Helped::start(helper, &fill)?;
     let filled: Filled = serde_json::from_str(&filling.line_with("entities")?)
         .map_err(|error| Error::Helper(error.to_string()))?;
     drop(filling);
     report::progress("starting on what was left");
-    let serve = ["serve", "--listen", "127.0.0.1:0", "--data"].map(str::to_owned);
     let began = Instant::now();
-    let arguments = [&serve[..], &[data.display().to_string()]].concat();
-    let mut serving = Killed::start(helper, &arguments)?;
-    let address = address_in(&serving.line_with("http://")?)?;
-    let first_read = answered(address, &client::inbox(1), began)?;
-    let caught_up = answered(address, "/health/ready", began)?;
+    let serving = Killed::serve(helper, &data)?;
+    let first_read = answered(serving.address, &client::inbox(1), began)?;
+    let caught_up = answered(serving.address, "/health/ready", began)?;
     let ms = |took: Duration| took.as_secs_f64() * 1_000.0;
     Ok(Figures {
         first_read_ms: ms(first_read),
@@ -117,14 +114,40 @@ pub fn fill(plan: &Plan, done: impl FnOnce(Filled) -> Result<(), Error>) -> Resu
     }))
 }
 
+/// A server in a process of its own, which does not outlive whoever started it.
+pub(crate) struct Killed {
+    process: Helped,
+    address: SocketAddr,
+}
+
+impl Killed {
+    /// Serves this data directory.
+    pub(crate) fn serve(helper: &Helper, data: &Path) -> Result<Self, Error> {
+        let serve = ["serve", "--listen", "127.0.0.1:0", "--data"].map(str::to_owned);
+        let arguments = [&serve[..], &[data.display().to_string()]].concat();
+        let mut process = Helped::start(helper, &arguments)?;
+        let address = address_in(&process.line_with("http://")?)?;
+        Ok(Self { process, address })
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.process.id()
+    }
+
+    /// Waits until everything is applied.
+    pub(crate) fn until_ready(&self) -> Result<(), Error> {
+        answered(self.address, "/health/ready", Instant::now()).map(drop)
+    }
+}
+
 /// A process that does not outlive whoever started it.
-struct Killed {
+struct Helped {
     process: Child,
     /// Held open: it may go on talking.
     output: BufReader<ChildStdout>,
 }
 
-impl Killed {
+impl Helped {
     fn start(helper: &Helper, arguments: &[String]) -> Result<Self, Error> {
         let mut process = helper.start(arguments)?;
         let output = process.stdout.take().expect("it was started with its output piped");
@@ -143,7 +166,7 @@ impl Killed {
     }
 }
 
-impl Drop for Killed {
+impl Drop for Helped {
     fn drop(&mut self) {
         // It may have ended by itself.
         let _ = self.process.kill();

@@ -41,6 +41,11 @@ pub fn rss_bytes() -> Option<u64> {
     field("/proc/self/status", "VmRSS:").map(|kib| kib * 1024)
 }
 
+/// The resident memory of another process, in bytes.
+pub fn rss_bytes_of(process: u32) -> Option<u64> {
+    field(&format!("/proc/{process}/status"), "VmRSS:").map(|kib| kib * 1024)
+}
+
 /// The most resident memory since [`reset_rss_max`], in bytes.
 pub fn rss_bytes_max() -> Option<u64> {
     field("/proc/self/status", "VmHWM:").map(|kib| kib * 1024)

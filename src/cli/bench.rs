@@ -16,8 +16,19 @@ pub(crate) enum Bench {
     Payments(Common),
     /// Reads of inboxes over HTTP, beside a route that answers the same bytes
     Reads(Common),
+    /// Reads of inboxes beside intake at 80 % of what can be taken in, and with nothing else to do
+    Beside(Common),
+    /// The journal alone, beside bare writes and fdatasyncs of the same bytes
+    Journal(Common),
+    /// What entities at rest take, on the disk and in memory
+    Rest(Rest),
     /// How long a killed process takes to answer again, and to be ready
     Restart(Restart),
+    /// All of them but Kafka's, one after another, into one file
+    All(All),
+    /// Does one hot path so often and no more, for a tool that counts instructions
+    #[command(hide = true)]
+    Count(Count),
     /// Takes events in and waits to be killed
     #[command(hide = true)]
     Fill(Restart),
@@ -70,6 +81,58 @@ pub(crate) struct Engine {
     pub(crate) no_residents: bool,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rest {
+    /// How many events
+    #[arg(long, value_name = "N", default_value_t = 2_000_000,
+          value_parser = clap::value_parser!(u64).range(1_000..))]
+    pub(crate) events: u64,
+    /// How many people they are about
+    #[arg(long, value_name = "N", default_value_t = 100_000,
+          value_parser = clap::value_parser!(u64).range(64..))]
+    pub(crate) users: u64,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct All {
+    /// Where the figures go
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: PathBuf,
+    /// How often to measure each; medians are kept
+    #[arg(long, value_name = "N", default_value_t = 3,
+          value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub(crate) runs: u32,
+    /// Ten million entities too, which takes long and 16 GB of memory
+    #[arg(long)]
+    pub(crate) huge: bool,
+    /// Only tries it out, with little of everything: no figure of it means anything
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Where to write: into directories of their own there, removed at the end [default: here]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Path {
+    Nothing,
+    Decode,
+    Fold,
+    Journal,
+    Row,
+    Engine,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Count {
+    pub(crate) path: Path,
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -140,6 +203,9 @@ pub(crate) struct Client {
     pub(crate) connections: u64,
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) requests: u64,
+    /// As fast as they are answered, if it is not said.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) per_second: Option<u64>,
     /// What new payments' idempotency keys begin with.
     #[arg(long, default_value = "bench")]
     pub(crate) name: String,

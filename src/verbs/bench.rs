@@ -4,9 +4,12 @@
 //! process for, and print their figures for it.
 
 use super::{Ended, Error};
-use crate::cli::bench::{Bench, Client, Common, Engine, Generate, Kafka, Load, Restart};
+use crate::cli::bench::{
+    All, Bench, Client, Common, Count, Engine, Generate, Kafka, Load, Path, Rest, Restart,
+};
 use benches::helper::Helper;
-use benches::{client, cores, engine, feed, kafka, payments, reads, report, residents, restart};
+use benches::{all, beside, client, cores, counts, engine, feed, journal, kafka};
+use benches::{payments, reads, report, residents, rest, restart};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::io::Write as _;
@@ -23,6 +26,21 @@ pub(super) fn run(which: &Bench) -> Result<Ended, Error> {
             let helper = Helper::ourselves()?;
             let figures = repeat(common, || reads::run(common.data.as_deref(), &helper))?;
             show(common, "reads of inboxes beside a bare route", &figures)
+        }
+        Bench::Beside(common) => {
+            let helper = Helper::ourselves()?;
+            let figures = repeat(common, || beside::run(common.data.as_deref(), &helper))?;
+            show(common, "reads of inboxes beside intake", &figures)
+        }
+        Bench::Journal(common) => {
+            let figures = repeat(common, || journal::run(common.data.as_deref()))?;
+            show(common, "the journal beside bare writes and fdatasyncs", &figures)
+        }
+        Bench::Rest(arguments) => run_rest(arguments),
+        Bench::All(arguments) => run_all(arguments),
+        Bench::Count(Count { path, data }) => {
+            counts::run(path_of(*path), data.as_deref())?;
+            Ok(Ended::Done)
         }
         Bench::Restart(arguments) => {
             let (plan, helper) = (restart_plan(arguments), Helper::ourselves()?);
@@ -58,6 +76,32 @@ fn run_engine(arguments: &Engine) -> Result<Ended, Error> {
     let once = || Ok(engine::Figures { resident_bytes, ..engine::run(&plan)? });
     let figures = repeat(common, once)?;
     show(common, &report::engine_title(&plan, common.runs as usize), &figures)
+}
+
+fn run_rest(Rest { events, users, common }: &Rest) -> Result<Ended, Error> {
+    let (plan, helper) = (
+        rest::Plan { events: *events, users: *users, data: common.data.clone() },
+        Helper::ourselves()?,
+    );
+    let figures = repeat(common, || rest::run(&plan, &helper))?;
+    show(common, "what entities at rest take", &figures)
+}
+
+fn run_all(arguments: &All) -> Result<Ended, Error> {
+    let All { json, runs, huge, quick, data } = arguments.clone();
+    all::run(&all::Plan { runs, huge, quick, data, json }, &Helper::ourselves()?)?;
+    Ok(Ended::Done)
+}
+
+fn path_of(path: Path) -> counts::What {
+    match path {
+        Path::Nothing => counts::What::Nothing,
+        Path::Decode => counts::What::Decode,
+        Path::Fold => counts::What::Fold,
+        Path::Journal => counts::What::Journal,
+        Path::Row => counts::What::Row,
+        Path::Engine => counts::What::Engine,
+    }
 }
 
 fn restart_plan(arguments: &Restart) -> restart::Plan {
@@ -97,8 +141,8 @@ fn client_plan(arguments: &Client) -> client::Plan {
         Load::Payments => client::Load::Payments(arguments.name.clone()),
         Load::Inboxes => client::Load::Inboxes(arguments.users),
     };
-    let Client { address, connections, requests, .. } = *arguments;
-    client::Plan { address, connections, requests, load }
+    let Client { address, connections, requests, per_second, .. } = *arguments;
+    client::Plan { address, connections, requests, per_second, load }
 }
 
 fn repeat<F: Serialize>(
