@@ -39,11 +39,15 @@ pub(crate) enum Verb {
     /// Shows records of the journal, one JSON object per line
     Journal(Journal),
     /// Checks a data directory at rest: checksums, positions, and every row against the journal
-    Verify(AtRest),
+    Verify(Verify),
     /// Builds a data directory from another's journal, carrying nothing out, and names who differs
     Replay(Replay),
     /// Tells the whole history to a kind that was added later, on a data directory at rest
     Backfill(Backfill),
+    /// Writes all that a data directory needs to go on into one checksummed file
+    Snapshot(Snapshot),
+    /// Makes a data directory of a snapshot
+    Restore(Restore),
     /// Plays the engine's core in worlds that fail, a seed each, and checks every promise
     Simulate(Simulate),
     /// Looks at the Kafka configuration step by step, and says what is wrong and what to do
@@ -235,6 +239,34 @@ pub(crate) struct Replay {
     /// Only the records below this position
     #[arg(long, value_name = "POSITION")]
     pub(crate) until: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) at: AtRest,
+    /// Checks this snapshot, and nothing else
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub(crate) snapshot: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Snapshot {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The file [default: named after its position, in the folder snapshots of the data directory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The snapshot
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The data directory: empty, or not there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -20,6 +20,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use topology::snapshots::Retain;
 
 /// The file that is read when none is named, if it is there.
 const FILE: &str = "bellwether.toml";
@@ -33,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) read_wait: Duration,
     pub(crate) producers_max: usize,
     pub(crate) journal: Journal,
+    pub(crate) snapshot: Snapshot,
     pub(crate) store: Store,
     pub(crate) engine: Engine,
     pub(crate) http: Http,
@@ -50,6 +52,15 @@ pub(crate) struct Journal {
     pub(crate) disk_reserve_bytes: u64,
     pub(crate) ids_window: Duration,
     pub(crate) ids_window_max: usize,
+    pub(crate) retain: Retain,
+}
+
+/// The table `[snapshot]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    pub(crate) interval_s: u64,
+    pub(crate) keep: usize,
+    pub(crate) folder: Option<PathBuf>,
 }
 
 /// The table `[store]`.
@@ -125,10 +136,7 @@ struct Read<'a>(&'a Layers);
 impl Read<'_> {
     fn config(&self) -> Config {
         Config {
-            data: match self.0.get("data").0 {
-                Value::Path(path) => path.clone(),
-                other => unreachable!("data takes a path, not {other}"),
-            },
+            data: self.path("data"),
             listen: self.address("listen"),
             drain: self.seconds("drain_s"),
             read_wait: self.milliseconds("read_wait_ms"),
@@ -139,6 +147,14 @@ impl Read<'_> {
                 disk_reserve_bytes: self.whole("journal.disk_reserve_bytes"),
                 ids_window: Duration::from_secs(3_600 * self.whole("journal.ids_window_h")),
                 ids_window_max: self.count("journal.ids_window_max"),
+                retain: self.retain(),
+            },
+            snapshot: Snapshot {
+                interval_s: self.whole("snapshot.interval_s"),
+                keep: self.count("snapshot.keep"),
+                folder: Some(self.text("snapshot.folder"))
+                    .filter(|folder| !folder.is_empty())
+                    .map(PathBuf::from),
             },
             store: Store {
                 cache_bytes: self.whole("store.cache_bytes"),
@@ -160,6 +176,15 @@ impl Read<'_> {
                 courses: self.whole("demo.courses") as u32,
             }),
             kafka: self.kafka(),
+        }
+    }
+
+    fn retain(&self) -> Retain {
+        let some = |number: u64| (number > 0).then_some(number);
+        let day_ms = |days: u64| days as i64 * 86_400_000;
+        Retain {
+            bytes: some(self.whole("journal.retain_bytes")),
+            ms: some(self.whole("journal.retain_days")).map(day_ms),
         }
     }
 
@@ -235,6 +260,13 @@ impl Read<'_> {
 
     fn switch(&self, name: &str) -> bool {
         *self.0.get(name).0 == Value::Switch(true)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        match self.0.get(name).0 {
+            Value::Path(path) => path.clone(),
+            other => unreachable!("{name} takes a path, not {other}"),
+        }
     }
 
     fn address(&self, name: &str) -> SocketAddr {

@@ -48,6 +48,10 @@ pub(crate) fn options(config: &Config) -> Options {
     journal.ids_window_ms = config.journal.ids_window.as_millis() as i64;
     journal.ids_max = config.journal.ids_window_max;
     journal.producers_max = config.producers_max;
+    options.retain = config.journal.retain;
+    options.snapshots.clone_from(&config.snapshot.folder);
+    options.snapshot_interval_s = config.snapshot.interval_s;
+    options.snapshots_keep = config.snapshot.keep;
     options.store.open_seconds_max = config.store.open_max.as_secs();
     options.store_cache_bytes = config.store.cache_bytes;
     options.checkpoint_journal_bytes = config.store.checkpoint_journal_bytes;

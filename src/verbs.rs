@@ -12,8 +12,10 @@ mod ingest;
 mod inspect;
 mod journal;
 mod replay;
+mod restore;
 mod serve;
 mod simulate;
+mod snapshot;
 mod verify;
 
 use crate::cli::{Cli, Verb};
@@ -80,6 +82,8 @@ pub(crate) fn run(cli: Cli) -> Result<Ended, Error> {
         Verb::Verify(arguments) => verify::run(&arguments),
         Verb::Backfill(arguments) => backfill::run(&arguments),
         Verb::Replay(arguments) => replay::run(&arguments),
+        Verb::Snapshot(arguments) => snapshot::run(&arguments),
+        Verb::Restore(arguments) => restore::run(&arguments),
         Verb::Simulate(arguments) => simulate::run(&arguments),
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Bench(which) => bench::run(&which),

@@ -14,7 +14,7 @@ mod load;
 mod process;
 
 use load::{Client, Promises};
-use process::Process;
+use process::{Process, bellwether};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -34,6 +34,8 @@ batch_bytes_max = 1048576
 [store]
 checkpoint_journal_bytes = 1048576
 checkpoint_interval_s = 1
+[snapshot]
+interval_s = 1
 ";
 
 /// A small generator of random numbers (SplitMix64): the seed is all it takes to see a run again.
@@ -98,6 +100,7 @@ fn killed_at_random_moments_it_keeps_every_promise_once() {
     }
     let data = process.data();
     assert!(process.terminate().success());
+    snapshots_are_good(&data);
     // Only now is the outbox written to its end.
     let settled: BTreeMap<String, Value> = payment_views(&mut process, &promises);
     the_gateway_was_asked_once(&data, &settled);
@@ -113,6 +116,16 @@ fn events_are_there_once(process: &Process, promised: &Promises) {
     for (producer, next) in &promised.produced {
         let known = process.get(&format!("/api/v1/producers/{producer}"));
         assert_eq!(known["data"]["next_sequence"], *next, "{producer}");
+    }
+}
+
+/// Whatever a kill has left of snapshots: what has the name of one is one.
+fn snapshots_are_good(data: &Path) {
+    let Ok(folder) = std::fs::read_dir(data.join("snapshots")) else { return };
+    let paths = folder.map(|entry| entry.unwrap().path());
+    for path in paths.filter(|path| path.extension().is_some_and(|end| end == "snap")) {
+        let verified = bellwether().args(["verify", "--snapshot"]).arg(&path).output().unwrap();
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
     }
 }
 

@@ -125,6 +125,39 @@ pub(super) static KEYS: &[Key] = &[
         count("events", 1_000, 100_000_000),
         "How many (source, id) pairs are remembered at most.",
     ),
+    key(
+        "journal.retain_bytes",
+        "0",
+        bytes(0, 1_024 * 1_024 * GIB),
+        "At least so much of the journal is kept beyond the newest good snapshot. 0: as \
+         retain_days says, or all of it.",
+    ),
+    key(
+        "journal.retain_days",
+        "0",
+        count("days", 0, 36_500),
+        "At least what was appended in so many days is kept. 0: as retain_bytes says, or all of \
+         it. With both, what both let go of goes.",
+    ),
+    key(
+        "snapshot.interval_s",
+        "0",
+        count("seconds", 0, 31_536_000),
+        "A snapshot is taken this long after the last, if anything changed. 0: only when asked, \
+         or every hour if the journal is not kept whole.",
+    ),
+    key(
+        "snapshot.keep",
+        "2",
+        count("snapshots", 1, 10_000),
+        "How many snapshots are kept; the oldest beyond that is removed when one was taken.",
+    ),
+    key(
+        "snapshot.folder",
+        "",
+        Takes::Text { such_as: "/mnt/backup" },
+        "Where snapshots go: best another disk. Empty: the folder snapshots in the data directory.",
+    ),
     key("store.cache_bytes", "134217728", bytes(MIB, 64 * GIB), "The store's page cache."),
     key(
         "store.checkpoint_journal_bytes",

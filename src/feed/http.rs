@@ -111,6 +111,18 @@ impl Server {
         self.parse(&reply, &format!("GET {path}")).map(Some)
     }
 
+    /// The answer to a POST without a body as JSON, however long it takes. It is not repeated.
+    pub(crate) fn post<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Error> {
+        let (base, url) = (&self.base, format!("{}{path}", self.base));
+        let request = self.agent.post(&url).config().timeout_recv_response(None).build();
+        let reply = request.send_empty().and_then(read).map_err(|error| {
+            Error::Target(format!(
+                "POST {path} at {base} was not answered ({error}): is a server running there?"
+            ))
+        })?;
+        self.parse(&reply, &format!("POST {path}"))
+    }
+
     fn parse<T: DeserializeOwned>(&self, reply: &Reply, what: &str) -> Result<T, Error> {
         let base = &self.base;
         if !reply.status.is_success() {

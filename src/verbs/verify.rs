@@ -4,18 +4,36 @@
 //! here: what is checked, and how (`topology::verify`).
 
 use super::{Ended, Error};
-use crate::cli::AtRest;
+use crate::cli::Verify;
 use crate::feed::{Progress, Unit};
 use crate::process;
+use state::snapshot::Header;
 use std::io::Write as _;
+use std::path::Path;
 use topology::verify::{Report, Watch, verify};
 
 /// So many findings are written, and the rest counted: one lost file can be the end of a million
 /// rows.
 const FINDINGS_MAX: u64 = 1_000;
 
-pub(super) fn run(arguments: &AtRest) -> Result<Ended, Error> {
-    let data = &arguments.data;
+pub(super) fn run(arguments: &Verify) -> Result<Ended, Error> {
+    match &arguments.snapshot {
+        Some(file) => snapshot(file),
+        None => directory(&arguments.at.data),
+    }
+}
+
+fn snapshot(file: &Path) -> Result<Ended, Error> {
+    let checked = topology::snapshots::check(file);
+    let taken = checked.map_err(|error| Error::Failed(error.to_string()))?;
+    let (file, bytes) = (file.display(), taken.bytes);
+    let Header { first, position, time, .. } = taken.header;
+    let what = format!("{bytes} bytes, journal from position {first} to {position}, of {time}");
+    writeln!(std::io::stdout(), "{file}: {what}; 0 findings")?;
+    Ok(Ended::Done)
+}
+
+fn directory(data: &Path) -> Result<Ended, Error> {
     process::existing(data)?;
     let mut said = Said { progress: None, findings: 0 };
     let report = verify(actors::KINDS, data, &std::env::temp_dir(), &mut said);
@@ -40,7 +58,7 @@ pub(super) fn run(arguments: &AtRest) -> Result<Ended, Error> {
 
 fn counts(report: &Report) -> String {
     let Report { segments, frames, records, end, images, entities, .. } = report;
-    let Report { entries, not_compared, findings, .. } = report;
+    let Report { entries, not_compared, snapshots, findings, .. } = report;
     let not_compared = match not_compared {
         0 => String::new(),
         some => format!(" ({some} not compared: their beginning is gone, or of an older version)"),
@@ -48,7 +66,7 @@ fn counts(report: &Report) -> String {
     format!(
         "{segments} segments, {frames} frames, {records} records up to position {end}; {images} \
          images, {entities} entities with {entries} entries beside their rows{not_compared}; \
-         {findings} findings"
+         {snapshots} snapshots; {findings} findings"
     )
 }
 

@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 
 const LOCK_FILE: &str = "LOCK";
 const IDENTITY_FILE: &str = "bellwether.json";
+/// The same while a snapshot is restored. It is renamed when all the rest is there, and until then
+/// the directory is nobody's.
+const RESTORING_FILE: &str = "bellwether.json.restoring";
 /// The version of the directory's layout. A newer one is refused, an older one would be upgraded
 /// here.
 const FORMAT_VERSION: u32 = 1;
@@ -49,6 +52,16 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// A snapshot was being restored into it.
+    #[error(
+        "a snapshot was being restored into {}, and that was not finished: empty the directory and \
+         restore again",
+        .0.display()
+    )]
+    HalfRestored(PathBuf),
+    /// There is a data directory already.
+    #[error("{} is a data directory already", .0.display())]
+    Taken(PathBuf),
     /// A newer program made it.
     #[error(
         "the data directory {} has format version {found}, this program knows up to {known}",
@@ -189,6 +202,18 @@ pub struct Layout<'a> {
 }
 
 impl Layout<'_> {
+    /// Whether a directory of the other layout can become one of this.
+    pub(crate) fn holds(&self, other: &Layout<'_>, dir: &Path) -> Result<(), Error> {
+        let dir = dir.to_owned();
+        if other.shards != self.shards {
+            return Err(Error::Shards { dir, found: other.shards, wanted: self.shards });
+        }
+        if !self.kinds.starts_with(other.kinds) {
+            return Err(Error::Kinds { dir, found: other.names(), wanted: self.names() });
+        }
+        Ok(())
+    }
+
     fn names(&self) -> Vec<String> {
         self.kinds.iter().map(|&kind| kind.to_owned()).collect()
     }
@@ -299,16 +324,41 @@ impl Identity {
         self.write(disk, dir, kinds)
     }
 
+    /// Begins to make a directory what a snapshot says: from here on it is nobody's, until
+    /// [`Self::restored`].
+    pub(crate) fn restoring(
+        &self,
+        disk: &dyn Disk,
+        dir: &Path,
+        layout: &Layout<'_>,
+    ) -> Result<(), Error> {
+        if known(disk, dir, layout)?.is_some() {
+            return Err(Error::Taken(dir.to_owned()));
+        }
+        self.write_as(disk, &dir.join(RESTORING_FILE), layout.names())
+    }
+
+    /// Everything else is there, durably: makes it a data directory, in one step.
+    pub(crate) fn restored(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
+        let path = dir.join(RESTORING_FILE);
+        let renamed = disk.rename(&path, &dir.join(IDENTITY_FILE));
+        renamed.and_then(|()| disk.sync_dir(dir)).map_err(Error::io("rename", &path))
+    }
+
     fn write(&self, disk: &dyn Disk, dir: &Path, kinds: Vec<String>) -> Result<(), Error> {
+        self.write_as(disk, &dir.join(IDENTITY_FILE), kinds)
+    }
+
+    fn write_as(&self, disk: &dyn Disk, path: &Path, kinds: Vec<String>) -> Result<(), Error> {
         let (journal, shards) = (self.journal.to_string(), self.shards);
         let (replay, backfill) = (self.is_replay, self.backfill.clone());
         let format_version = FORMAT_VERSION;
         let stored = Stored { format_version, journal, shards, kinds, replay, backfill };
         let mut text = serde_json::to_vec_pretty(&stored).expect("plain values have a JSON form");
         text.push(b'\n');
-        let path = dir.join(IDENTITY_FILE);
+        let dir = path.parent().expect("the file lies in its directory");
         disk.create_dir_all(dir).map_err(Error::io("create", dir))?;
-        replace_file(disk, &path, &text).map_err(Error::io("write", &path))
+        replace_file(disk, path, &text).map_err(Error::io("write", path))
     }
 }
 
@@ -332,6 +382,9 @@ fn known(
 
 fn stored(disk: &dyn Disk, dir: &Path) -> Result<Option<(Identity, Vec<String>)>, Error> {
     let path = dir.join(IDENTITY_FILE);
+    if disk.exists(&dir.join(RESTORING_FILE)) {
+        return Err(Error::HalfRestored(dir.to_owned()));
+    }
     if !disk.exists(&path) {
         return Ok(None);
     }

@@ -15,6 +15,7 @@ mod buffers;
 mod commit;
 mod copy;
 mod error;
+pub(crate) mod export;
 mod floor;
 mod follow;
 mod ids;
@@ -29,6 +30,7 @@ mod walk;
 mod window;
 
 pub use crate::frame::header::Fault;
+pub(crate) use commit::ORIGIN_FILES;
 pub use copy::Copy;
 pub use error::{AppendError, Error};
 pub use follow::Follower;

@@ -11,4 +11,5 @@ pub mod image;
 pub mod journal;
 pub mod origin;
 pub mod row;
+pub mod snapshot;
 pub mod store;

@@ -13,6 +13,7 @@
 //! 3. no row reaches the disk before a ceiling at or above it is durable.
 
 mod checkpoint;
+mod fallback;
 mod kv;
 mod mem;
 mod merge;
@@ -98,6 +99,11 @@ pub struct Options {
     pub image_age_records_max: u64,
     /// Blocks of images kept for reads, in bytes.
     pub block_cache_bytes: usize,
+    /// The journal's first position: a shard that would have to be replayed from below it begins
+    /// with a snapshot.
+    pub journal_first: Position,
+    /// The folder of snapshots.
+    pub snapshots: PathBuf,
 }
 
 impl Default for Options {
@@ -113,6 +119,8 @@ impl Default for Options {
             overlay_bytes_max: 16 << 20,
             image_age_records_max: 20_000_000,
             block_cache_bytes: 32 << 20,
+            journal_first: 0,
+            snapshots: PathBuf::new(),
         }
     }
 }

@@ -130,6 +130,12 @@ impl Process {
         serde_json::from_str(&text).expect(path)
     }
 
+    /// The text of an answer that is no JSON.
+    pub(crate) fn text(&self, path: &str) -> String {
+        let mut answer = self.agent.get(format!("{}{path}", self.url)).call().expect(path);
+        answer.body_mut().read_to_string().expect(path)
+    }
+
     /// The answer to a POST with these headers: status and body.
     pub(crate) fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, Value) {
         let mut request = self.agent.post(format!("{}{path}", self.url));

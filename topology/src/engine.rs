@@ -9,8 +9,8 @@ mod children;
 mod open;
 mod stop;
 
-pub(crate) use open::SHARDS;
 pub use open::{Error, Opened};
+pub(crate) use open::{SHARDS, open};
 
 use crate::consumer::Consumer;
 use crate::dispatcher::Sinks;
@@ -51,7 +51,7 @@ impl Engine {
         sinks: impl FnOnce(&Arc<dyn Disk>, &Options, &str) -> Result<Sinks, String>,
     ) -> Result<Self, Error> {
         let kinds = Kinds::new(kinds);
-        let parts = open::open(kinds, options, disk)?;
+        let parts = open(kinds, options, disk)?;
         let sinks = sinks(&parts.disk, &parts.options, &parts.source).map_err(Error::Sink)?;
         children::start(parts, sinks).await
     }

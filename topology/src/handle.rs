@@ -20,6 +20,7 @@ use crate::kinds::Kinds;
 use crate::options::Options;
 use crate::remembered::Remembered;
 use crate::resident::Directory;
+use crate::snapshots::Desk;
 use crate::tree::Tree;
 use crate::worker::{Link, Marks};
 use crate::writer::Writer;
@@ -63,6 +64,7 @@ pub(crate) struct Inner {
     pub(crate) kafka_sink: OnceLock<Arc<crate::kafka::sink::Sink>>,
     pub(crate) kafka: OnceLock<Arc<Kafka>>,
     pub(crate) turns: intake::Turns,
+    pub(crate) snapshots: OnceLock<Arc<Desk>>,
     pub(crate) stopping: AtomicBool,
     /// Whether the disk has refused the last round of checkpoints.
     pub(crate) checkpoints_fail: Arc<AtomicBool>,

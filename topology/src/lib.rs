@@ -29,6 +29,7 @@ pub mod replay;
 pub mod resident;
 pub mod simulation;
 pub mod sinks;
+pub mod snapshots;
 pub mod sources;
 pub mod tree;
 pub mod verify;

@@ -24,6 +24,8 @@ const JOURNAL_FSYNC: &str = "bellwether_journal_fsync_seconds";
 const EVENT_TO_APPLIED: &str = "bellwether_event_to_applied_seconds";
 const PASSIVATIONS: &str = "bellwether_passivations_total";
 const CHECKPOINT: &str = "bellwether_checkpoint_seconds";
+const SNAPSHOT: &str = "bellwether_snapshot_seconds";
+const SNAPSHOT_FAILURES: &str = "bellwether_snapshot_failures_total";
 const EFFECTS: &str = "bellwether_effects_total";
 const TIMER_LATENESS: &str = "bellwether_timer_lateness_seconds";
 const CLOCK_JUMPS: &str = "bellwether_clock_jumps_total";
@@ -35,7 +37,7 @@ const HTTP_SECONDS: &str = "bellwether_http_request_seconds";
 /// What ways in are called in `events_received_total{origin}`.
 pub const ORIGINS: [&str; 5] = ["http", "producer", "file", "demo", "kafka"];
 
-const COUNTERS: [(&str, &str); 9] = [
+const COUNTERS: [(&str, &str); 10] = [
     (EVENTS_RECEIVED, "Domain events taken in, by origin"),
     (RECORDS_APPENDED, "Records appended to the journal"),
     (RECORDS_APPLIED, "Records applied, by kind and outcome"),
@@ -44,19 +46,21 @@ const COUNTERS: [(&str, &str); 9] = [
     (CLOCK_JUMPS, "Jumps of the machine's clock by more than two seconds"),
     (RESTARTS, "Restarts of actors, by actor"),
     (STORE_ASIDE, "Stores found damaged, slow or of another journal, and moved aside"),
+    (SNAPSHOT_FAILURES, "Snapshots that could not be taken or did not check"),
     (HTTP_REQUESTS, "HTTP requests, by route, method and status"),
 ];
 
-const HISTOGRAMS: [(&str, &str); 6] = [
+const HISTOGRAMS: [(&str, &str); 7] = [
     (JOURNAL_APPEND, "From taking a commit's first draft to writing it"),
     (JOURNAL_FSYNC, "Commits of the journal: write and fsync"),
     (EVENT_TO_APPLIED, "From journaling a record to applying it, of the newest record of a batch"),
     (CHECKPOINT, "Checkpoints of one shard"),
+    (SNAPSHOT, "Snapshots, read back and checked"),
     (TIMER_LATENESS, "How late timers fire"),
     (HTTP_SECONDS, "HTTP requests, by route"),
 ];
 
-const GAUGES: [(&str, Unit, &str); 15] = [
+const GAUGES: [(&str, Unit, &str); 16] = [
     ("bellwether_build_info", Unit::Count, "Always 1; the version is a label"),
     ("bellwether_journal_bytes", Unit::Bytes, "Size of the journal's files"),
     ("bellwether_apply_lag_records", Unit::Count, "Records not applied yet, of the worst shard"),
@@ -64,6 +68,11 @@ const GAUGES: [(&str, Unit, &str); 15] = [
     ("bellwether_residents", Unit::Count, "Live entities, by kind"),
     ("bellwether_entities", Unit::Count, "Entities live and at rest, by kind"),
     ("bellwether_checkpoint_age_seconds", Unit::Seconds, "Age of the oldest shard's checkpoint"),
+    (
+        "bellwether_snapshot_age_seconds",
+        Unit::Seconds,
+        "Age of the newest good snapshot, or of the process as long as there is none",
+    ),
     ("bellwether_store_bytes", Unit::Bytes, "Size of the store: overlay and images"),
     ("bellwether_effects_pending", Unit::Count, "Deliveries not ended yet"),
     ("bellwether_timers_pending", Unit::Count, "Timers not fired yet"),
@@ -111,7 +120,7 @@ fn describe() {
 }
 
 fn begin_at_zero(kinds: &Kinds) {
-    for name in [RECORDS_APPENDED, PASSIVATIONS, CLOCK_JUMPS, STORE_ASIDE] {
+    for name in [RECORDS_APPENDED, PASSIVATIONS, CLOCK_JUMPS, STORE_ASIDE, SNAPSHOT_FAILURES] {
         counter!(name).increment(0);
     }
     for origin in ORIGINS {
@@ -130,7 +139,8 @@ fn begin_at_zero(kinds: &Kinds) {
     }
     gauge!("bellwether_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     // A histogram stands there once it was made.
-    for name in [JOURNAL_APPEND, JOURNAL_FSYNC, EVENT_TO_APPLIED, CHECKPOINT, TIMER_LATENESS] {
+    let made = [JOURNAL_APPEND, JOURNAL_FSYNC, EVENT_TO_APPLIED, CHECKPOINT, SNAPSHOT];
+    for name in made.into_iter().chain([TIMER_LATENESS]) {
         let _ = histogram!(name);
     }
 }
@@ -172,6 +182,14 @@ pub(crate) fn passivated(entities: u64) {
 
 pub(crate) fn checkpointed(took: Duration) {
     histogram!(CHECKPOINT).record(took);
+}
+
+pub(crate) fn snapshot(took: Duration, is_good: bool) {
+    if is_good {
+        histogram!(SNAPSHOT).record(took);
+    } else {
+        counter!(SNAPSHOT_FAILURES).increment(1);
+    }
 }
 
 pub(crate) fn timer_fired(late_ms: i64) {

@@ -1,6 +1,11 @@
 //! What the engine can be told at start. Every number has its unit in its name.
 
+use crate::snapshots::Retain;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// A journal that may be cut needs snapshots to be cut by.
+const UNLESS_TOLD: Duration = Duration::from_secs(3_600);
 
 /// The engine's options; `Options::new` has the defaults.
 #[derive(Clone, Debug)]
@@ -44,6 +49,15 @@ pub struct Options {
     pub as_of_journal_bytes_max: u64,
     /// So many reads of the past are under way at once.
     pub as_of_at_once_max: usize,
+    /// Where snapshots go; the folder `snapshots` in the data directory if it is none.
+    pub snapshots: Option<PathBuf>,
+    /// A snapshot is taken after so many seconds, if anything has changed; 0: only when asked, or
+    /// every hour if the journal may be cut.
+    pub snapshot_interval_s: u64,
+    /// So many snapshots are kept.
+    pub snapshots_keep: usize,
+    /// How much of the journal is kept.
+    pub retain: Retain,
     /// Whether deliveries are carried out and published events are sent out. Off for replays.
     pub sinks: bool,
 }
@@ -71,6 +85,10 @@ impl Options {
             as_of_records_max: 100_000,
             as_of_journal_bytes_max: 1 << 30,
             as_of_at_once_max: 2,
+            snapshots: None,
+            snapshot_interval_s: 0,
+            snapshots_keep: 2,
+            retain: Retain::default(),
             sinks: true,
         }
     }
@@ -79,5 +97,20 @@ impl Options {
     /// stalls of no use.
     pub(crate) fn store_behind_bytes(&self) -> u64 {
         self.store_behind_bytes_max.max(self.checkpoint_journal_bytes.saturating_mul(4))
+    }
+
+    /// The folder of snapshots.
+    pub fn snapshots_dir(&self) -> PathBuf {
+        let folder = || self.data.join(state::snapshot::FOLDER);
+        self.snapshots.clone().unwrap_or_else(folder)
+    }
+
+    /// How often a snapshot is taken by itself, if ever.
+    pub(crate) fn snapshot_interval(&self) -> Option<Duration> {
+        match self.snapshot_interval_s {
+            0 if self.retain.is_all() => None,
+            0 => Some(UNLESS_TOLD),
+            seconds => Some(Duration::from_secs(seconds)),
+        }
     }
 }

@@ -18,11 +18,13 @@ pub(crate) use rows::owner_of;
 use crate::engine::SHARDS;
 use crate::kinds::Kinds;
 use crate::record::{split_verdict, tag};
+use crate::sinks::outbox;
 use actors::{Kind, Position};
 use rows::{Pass, Shard};
 use state::directory::{Identity, JournalId, Layout, Lock};
 use state::disk::{Disk, ReadOnlyDisk};
 use state::journal::rest::{AtRest, Checked, Seen};
+use state::snapshot::{self, Found};
 use state::store::{self, Kv, SledKv, rest};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -88,6 +90,8 @@ pub struct Report {
     /// Entities that were not compared, because their beginning is below the journal's floor or an
     /// older version of their kind wrote the row.
     pub not_compared: u64,
+    /// Snapshots in the data directory's own folder.
+    pub snapshots: u64,
     /// How much is wrong.
     pub findings: u64,
 }
@@ -121,10 +125,32 @@ pub fn verify(
     };
     let options = store::Options { shards: SHARDS, ..store::Options::default() };
     let looked = rest::look(&place, &options, uuid)?;
-    let journal = AtRest::open(disk, &data.join("journal"), uuid)?;
+    let cursors = cursors(&*disk, data, uuid);
+    let journal = AtRest::open(disk.clone(), &data.join("journal"), uuid)?;
     let mut check = Check::new(kinds, journal, looked, watch);
+    for what in cursors.iter().filter_map(|cursor| cursor.as_ref().err()) {
+        check.found(what);
+    }
+    check.vouchers = cursors.into_iter().flatten().collect();
     check.run()?;
+    check.check_snapshots(&disk, &data.join(snapshot::FOLDER));
     Ok(check.report)
+}
+
+/// Up to where the sinks that tail say that the journal was durable.
+fn cursors(
+    disk: &dyn Disk,
+    data: &Path,
+    uuid: [u8; 16],
+) -> Vec<Result<(String, Position), String>> {
+    let outbox = outbox::saved(disk, data, uuid).map_err(|error| error.to_string());
+    let kafka = crate::kafka::sink::cursor::load(disk, data, uuid);
+    let kafka = kafka.map_err(|error| format!("the Kafka sink's cursor cannot be read: {error}"));
+    let named = [("the outbox's cursor", outbox), ("the Kafka sink's cursor", kafka)];
+    let named = named.into_iter().map(|(name, found)| {
+        found.map(|next| next.map(|next| (name.to_owned(), next))).transpose()
+    });
+    named.flatten().collect()
 }
 
 /// A directory for the copy, which goes when this does.
@@ -167,6 +193,8 @@ struct Check<'a> {
     report: Report,
     /// The records that were judged.
     judged: BTreeSet<Position>,
+    /// Who else knows up to where the journal was durable.
+    vouchers: Vec<(String, Position)>,
     /// How much of the journal all passes read, in bytes; and how much the ones before this did.
     all_bytes: u64,
     done_bytes: u64,
@@ -177,8 +205,33 @@ impl<'a> Check<'a> {
     fn new(kinds: Kinds, journal: AtRest, looked: rest::Looked, watch: &'a mut dyn Watch) -> Self {
         let report = Report { images: looked.images, ..Report::default() };
         let (judged, all_bytes) = (BTreeSet::new(), journal.size_bytes());
-        let (done_bytes, records_read) = (0, 0);
-        Self { kinds, journal, looked, watch, report, judged, all_bytes, done_bytes, records_read }
+        let (done_bytes, records_read, vouchers) = (0, 0, Vec::new());
+        Self {
+            kinds,
+            journal,
+            looked,
+            watch,
+            report,
+            judged,
+            vouchers,
+            all_bytes,
+            done_bytes,
+            records_read,
+        }
+    }
+
+    /// Reads every byte of every snapshot.
+    fn check_snapshots(&mut self, disk: &Arc<dyn Disk>, dir: &Path) {
+        let found = snapshot::list(disk, dir).unwrap_or_else(|error| {
+            self.found(&error.to_string());
+            Vec::new()
+        });
+        for Found { snapshot, .. } in found {
+            self.report.snapshots += 1;
+            if let Err(error) = snapshot.and_then(|snapshot| snapshot.check(&mut |_| {})) {
+                self.found(&error.to_string());
+            }
+        }
     }
 
     fn found(&mut self, what: &str) {
@@ -208,10 +261,8 @@ impl<'a> Check<'a> {
     }
 
     fn check_journal(&mut self, ceiling: Option<Position>) -> Result<Checked, Error> {
-        let vouchers: Vec<_> = ceiling
-            .map(|ceiling| ("the store's ceiling".to_owned(), ceiling))
-            .into_iter()
-            .collect();
+        let mut vouchers = std::mem::take(&mut self.vouchers);
+        vouchers.extend(ceiling.map(|ceiling| ("the store's ceiling".to_owned(), ceiling)));
         let (watch, judged) = (&mut *self.watch, &mut self.judged);
         let (all, records_read) = (self.all_bytes, &mut self.records_read);
         let checked = self.journal.check(&vouchers, &mut |seen: &Seen<'_>| {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// What a commit takes in at most, so that the first of it does not wait long.
 const COMMIT_BYTES_MAX: usize = 4 << 20;
@@ -48,6 +48,7 @@ pub struct Submission {
 enum Message {
     Append(Submission),
     SaveOrigins,
+    DropBelow(Position, oneshot::Sender<Result<Position, Error>>),
     With(Box<dyn FnOnce(&Journal) + Send>),
     Stop,
 }
@@ -114,6 +115,14 @@ impl Writer {
     /// Has the origin table saved.
     pub fn save_origins(&self) -> Result<(), Gone> {
         self.sender.send(Message::SaveOrigins).map_err(|_| Gone)
+    }
+
+    /// Removes the journal's files below a position, as far as nobody needs them. Answers the first
+    /// position that is still there.
+    pub async fn drop_below(&self, floor: Position) -> Result<Result<Position, Error>, Gone> {
+        let (sender, receiver) = oneshot::channel();
+        self.sender.send(Message::DropBelow(floor, sender)).map_err(|_| Gone)?;
+        receiver.await.map_err(|_| Gone)
     }
 
     /// Seals the journal and ends the thread once everything handed in so far is durable.
@@ -256,6 +265,10 @@ impl Loop {
                 Message::SaveOrigins => {
                     self.journal.commit()?;
                     self.save_origins();
+                }
+                Message::DropBelow(floor, done) => {
+                    // Whoever asked may have gone.
+                    let _ = done.send(self.journal.drop_below(floor));
                 }
                 Message::With(look) => {
                     patient = false;

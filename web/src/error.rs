@@ -9,6 +9,7 @@ use crate::reply::{Reply, RequestId};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use topology::api::{CommandError, IntakeError, ReadError};
+use topology::snapshots::SnapshotError;
 
 /// One value that is not acceptable, and where it stands: a JSON pointer into the body, or
 /// `query:limit`, `header:…`.
@@ -254,6 +255,18 @@ impl From<CommandError> for Error {
             }
             CommandError::Stopping => Self::Overloaded(Overload::Stopping),
             CommandError::Internal(inside) => Self::Internal(inside),
+        }
+    }
+}
+
+impl From<SnapshotError> for Error {
+    fn from(error: SnapshotError) -> Self {
+        match error {
+            SnapshotError::Stopping => Self::Overloaded(Overload::Stopping),
+            // Whoever may ask for one may know why there is none: most likely the disk is full.
+            SnapshotError::Busy | SnapshotError::Failed(_) => {
+                Self::Overloaded(Overload::Engine(format!("no snapshot was taken: {error}")))
+            }
         }
     }
 }

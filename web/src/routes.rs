@@ -66,6 +66,8 @@ pub(crate) static TABLE: &[Route] = &[
     get("/api/v1/ops/tree", |call| run(ops::tree(call))),
     get("/api/v1/ops/shards", |call| run(ops::shards(call))),
     get("/api/v1/ops/sinks", |call| run(async move { Ok(ops::sinks(&call)) })),
+    get("/api/v1/ops/snapshots", |call| run(ops::snapshots(call))),
+    post("/api/v1/ops/snapshots", |call| run(ops::snapshot(call))),
     get("/api/v1/ops/sources", |call| run(async move { Ok(sources::list(&call)) })),
     post("/api/v1/ops/sources/{topic}/{partition}/continue", |call| run(sources::go_on(call))),
     post("/api/v1/ops/sources/{topic}/{partition}/restart", |call| run(sources::restart(call))),

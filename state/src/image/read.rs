@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 /// An image that can be read.
 pub struct Image {
-    disk: Arc<dyn Disk>,
+    /// Where a damaged one gets another name; none for one inside another file.
+    disk: Option<Arc<dyn Disk>>,
     file: Arc<dyn DiskFile>,
     path: PathBuf,
     header: Header,
@@ -47,6 +48,20 @@ impl Image {
     /// The disk refuses, or the file is damaged or of a newer version.
     pub fn open(disk: &Arc<dyn Disk>, path: &Path) -> Result<Self, Error> {
         let file = disk.open(path).map_err(disk_error("open", path))?;
+        Self::read(file, path, Some(Arc::clone(disk)))
+    }
+
+    /// Opens an image that is a part of another file, `path`, of which `file` shows just this part.
+    /// Damage is told, and nothing is renamed.
+    pub(crate) fn within(file: Arc<dyn DiskFile>, path: &Path) -> Result<Self, Error> {
+        Self::read(file, path, None)
+    }
+
+    fn read(
+        file: Arc<dyn DiskFile>,
+        path: &Path,
+        disk: Option<Arc<dyn Disk>>,
+    ) -> Result<Self, Error> {
         let bytes = file.len().map_err(disk_error("measure", path))?;
         let parts = Parts { file: &*file, path, bytes };
         let (header, header_bytes, crc) = parts.header()?;
@@ -60,7 +75,7 @@ impl Image {
         let filter = Filter::decode(&rest[..trailer.filter_bytes as usize])
             .ok_or_else(|| parts.damaged(trailer.index_offset + trailer.index_bytes, "filter"))?;
         let Trailer { entries, rows, .. } = trailer;
-        let (disk, path) = (Arc::clone(disk), path.to_owned());
+        let path = path.to_owned();
         Ok(Self { disk, file, path, header, index, filter, entries, rows, bytes })
     }
 
@@ -174,7 +189,9 @@ impl Image {
 
     /// Takes the image out of service, and says why.
     fn condemn(&self, offset: u64, what: &'static str) -> Error {
-        set_aside(&*self.disk, &self.path);
+        if let Some(disk) = &self.disk {
+            set_aside(&**disk, &self.path);
+        }
         Error::Damaged { path: self.path.clone(), offset, what }
     }
 }

@@ -59,12 +59,32 @@ impl Writer {
         let names = Names { unfinished: finished.with_extension(UNFINISHED), finished };
         let create = disk.create(&names.unfinished);
         let file = create.map_err(disk_error("create", &names.unfinished))?;
+        Ok(Self::new(Arc::clone(disk), file, names, header))
+    }
+
+    /// Begins an image as a part of another file, `path`, of which `file` takes just this part. It
+    /// is [`Self::end`]ed, and durable when that file is.
+    ///
+    /// # Errors
+    /// The note is too long.
+    pub(crate) fn within(
+        disk: &Arc<dyn Disk>,
+        file: Arc<dyn DiskFile>,
+        path: &Path,
+        header: &Header,
+    ) -> Result<Self, Error> {
+        fits("note", header.note.len(), NOTE_BYTES_MAX)?;
+        let names = Names { unfinished: path.to_owned(), finished: path.to_owned() };
+        Ok(Self::new(Arc::clone(disk), file, names, header))
+    }
+
+    fn new(disk: Arc<dyn Disk>, file: Arc<dyn DiskFile>, names: Names, header: &Header) -> Self {
         let mut out = header.encode();
         let header_crc = u32::from_le_bytes(super::array(&out[out.len() - 4..]));
         let block_start = out.len();
         out.reserve(WRITE_BYTES + 2 * VALUE_BYTES_MAX);
-        Ok(Self {
-            disk: Arc::clone(disk),
+        Self {
+            disk,
             file,
             names,
             out,
@@ -77,7 +97,7 @@ impl Writer {
             rows: 0,
             blocks: 0,
             header_crc,
-        })
+        }
     }
 
     /// Adds an entry.
@@ -115,6 +135,14 @@ impl Writer {
     /// # Errors
     /// The disk refuses.
     pub fn finish(mut self) -> Result<Finished, Error> {
+        let entries = self.end()?;
+        self.file.sync_data().map_err(disk_error("sync", &self.names.unfinished))?;
+        let bytes = self.flushed;
+        Ok(Finished { disk: self.disk, names: self.names, bytes, entries })
+    }
+
+    /// Ends the image, and says how many entries it has. It is not durable yet.
+    pub(crate) fn end(&mut self) -> Result<u64, Error> {
         self.end_block()?;
         let filter = Filter::build(&self.hashes).encode();
         let trailer = Trailer {
@@ -137,9 +165,7 @@ impl Writer {
             self.index.len() + filter.len() + TRAILER_BYTES
         );
         self.flush()?;
-        self.file.sync_data().map_err(disk_error("sync", &self.names.unfinished))?;
-        let (bytes, entries) = (self.flushed, trailer.entries);
-        Ok(Finished { disk: self.disk, names: self.names, bytes, entries })
+        Ok(trailer.entries)
     }
 
     fn end_block(&mut self) -> Result<(), Error> {

@@ -279,7 +279,7 @@ impl Shared {
         Ok((ids, true))
     }
 
-    fn gather(&self, segment: &Segment) -> Result<SegmentIds, Error> {
+    pub(super) fn gather(&self, segment: &Segment) -> Result<SegmentIds, Error> {
         let path = &segment.path;
         let file = self.disk.open(path).map_err(Error::io("open", path))?;
         let mut walk = self.walk(file, Place { position: segment.base, offset: 0 });

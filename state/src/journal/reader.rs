@@ -18,6 +18,9 @@ pub(crate) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) dir: PathBuf,
     uuid: [u8; 16],
+    /// How many ids of events without numbers are remembered, and for how long.
+    pub(super) ids_max: usize,
+    pub(super) ids_window_ms: i64,
     durable: AtomicU64,
     pub(super) recent: Mutex<Recent>,
     /// By the position of their first record.
@@ -72,6 +75,8 @@ impl Shared {
             disk,
             dir: dir.to_owned(),
             uuid: options.uuid,
+            ids_max: options.ids_max,
+            ids_window_ms: options.ids_window_ms,
             durable: AtomicU64::new(0),
             recent: Mutex::new(recent),
             segments: Mutex::new(BTreeMap::new()),
@@ -95,7 +100,7 @@ impl Shared {
         lock(&self.segments).keys().next().copied().unwrap_or(0)
     }
 
-    fn segment_of(&self, position: Position) -> Result<Arc<Segment>, Error> {
+    pub(super) fn segment_of(&self, position: Position) -> Result<Arc<Segment>, Error> {
         let segments = lock(&self.segments);
         if let Some((_, segment)) = segments.range(..=position).next_back() {
             return Ok(segment.clone());
@@ -183,7 +188,7 @@ impl Shared {
 
 /// A reading end of the journal.
 #[derive(Clone)]
-pub struct Reader(Arc<Shared>);
+pub struct Reader(pub(super) Arc<Shared>);
 
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
@@ -193,6 +198,11 @@ impl Reader {
     /// Everything below this position is durable and can be read.
     pub fn durable(&self) -> Position {
         self.0.durable()
+    }
+
+    /// Which journal this is.
+    pub fn uuid(&self) -> [u8; 16] {
+        self.0.uuid()
     }
 
     /// The first position there is.

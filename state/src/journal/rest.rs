@@ -92,6 +92,11 @@ impl AtRest {
         self.segments.first().map_or(0, |segment| segment.base)
     }
 
+    /// Its files: the position each begins at, and how long it is.
+    pub fn segments(&self) -> impl Iterator<Item = (Position, u64)> {
+        self.segments.iter().map(|segment| (segment.base, self.len_of(segment)))
+    }
+
     /// How long its files are together.
     pub fn size_bytes(&self) -> u64 {
         let len = |segment: &Arc<Segment>| self.shared.disk.open(&segment.path).ok()?.len().ok();

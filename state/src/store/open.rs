@@ -5,6 +5,8 @@
 //!   the last time: it is moved aside, and every shard begins with its newest valid image.
 //! * An image that is missing or damaged: it is moved aside, and the shard begins with another of
 //!   its images, or from nothing.
+//! * A shard that would then begin below the journal's floor: it begins with the newest good
+//!   snapshot's image, if there is one.
 //! * Files and trees that nothing names, which a crash left of a checkpoint: removed.
 //! * An image of another journal: moved aside. One of a newer version: refused.
 //!
@@ -12,6 +14,7 @@
 //! from*; the overlay is true only over the image that it was begun on. What is *not* here: whether
 //! the journal still reaches back far enough; the caller compares.
 
+use super::fallback::Fallback;
 use super::kv::{Kv, KvError};
 use super::meta::{self, Found, Meta};
 use super::view::{Overlay, View};
@@ -41,6 +44,12 @@ pub struct Opened {
     pub rebuilt: Vec<u16>,
     /// Images that were damaged, missing or of another journal, and what was wrong.
     pub images_lost: Vec<String>,
+    /// The snapshot that shards begin with whose journal is gone, and which those are.
+    pub snapshot: Option<PathBuf>,
+    /// See `snapshot`.
+    pub from_snapshot: Vec<u16>,
+    /// Newer snapshots that cannot be used, and why.
+    pub snapshots_lost: Vec<String>,
     /// How many files and trees of unfinished checkpoints were removed.
     pub leftovers: u32,
 }
@@ -54,7 +63,8 @@ pub(super) fn open(
 ) -> Result<(Store, Opened), Error> {
     let images = dir.join("images");
     disk.create_dir_all(&images).map_err(disk_error("create", &images))?;
-    let mut opening = Opening { disk, images, journal, opened: Opened::default() };
+    let fallback = Fallback::new(&options, journal);
+    let mut opening = Opening { disk, images, journal, fallback, opened: Opened::default() };
     let (kv, known) = opening.open_kv(dir, open_kv, &options)?;
     let files = opening.image_files()?;
     opening.opened.fresh = known.is_none() && files.is_empty() && opening.opened.aside.is_none();
@@ -72,7 +82,8 @@ pub(super) fn open(
     opening.remove_leftovers(&*kv, &chosen, &files)?;
     let Chosen { meta, views } = chosen;
     let cache = Cache::new(options.block_cache_bytes);
-    let Opening { disk, images, opened, .. } = opening;
+    let Opening { disk, images, fallback, mut opened, .. } = opening;
+    (opened.snapshot, opened.snapshots_lost) = fallback.report();
     let store = Store {
         shared: Arc::new(Shared { disk, images, verdict: dir.join(VERDICT), kv, views, cache }),
         options,
@@ -92,6 +103,7 @@ struct Opening {
     disk: Arc<dyn Disk>,
     images: PathBuf,
     journal: [u8; 16],
+    fallback: Fallback,
     opened: Opened,
 }
 
@@ -227,7 +239,13 @@ impl Opening {
         files: &[ImageFile],
         overlay: u64,
     ) -> Result<View, Error> {
-        let image = self.newest_valid(shard, files)?;
+        let mut image = self.newest_valid(shard, files)?;
+        if !self.fallback.reaches(image.as_ref())
+            && let Some(found) = self.fallback.image(&self.disk, &self.images, (shard, overlay))?
+        {
+            self.opened.from_snapshot.push(shard);
+            image = Some(found);
+        }
         let known = image.as_ref().map(|image| meta::of_image(image.header(), image.rows()));
         *entry = meta::Shard { overlay, ..known.unwrap_or_default() };
         if !self.opened.fresh {

@@ -5,6 +5,7 @@
 use super::kv::Entries;
 use super::merge::{Span, merge};
 use super::{Error, Shared};
+use crate::image;
 use std::sync::Arc;
 
 /// Reads the store.
@@ -50,6 +51,25 @@ impl Reader {
             Ok(found.len() < limit)
         });
         self.shared.judged(merged.map(|()| found))
+    }
+
+    /// Merges a shard into an image. It is begun once nothing more can come into the shard, so that
+    /// whoever begins it knows an upper bound of what is in it; writing to the shard waits until it
+    /// is done.
+    pub(crate) fn pour(
+        &self,
+        shard: u16,
+        begin: impl FnOnce() -> Result<image::Writer, image::Error>,
+    ) -> Result<image::Writer, Error> {
+        let view = self.shared.view(shard);
+        let recent = view.recent();
+        let mut writer = begin()?;
+        let merged = merge(&view, &recent, &*self.shared.kv, Span::ALL, &mut |key, value| {
+            writer.push(key, value)?;
+            Ok(true)
+        });
+        self.shared.judged(merged)?;
+        Ok(writer)
     }
 
     /// False if there is surely no such key. Nothing is read for it.

@@ -58,6 +58,7 @@ fn small() -> Options {
         overlay_bytes_max: 20_000,
         image_age_records_max: 2_000,
         block_cache_bytes: 100_000,
+        ..Options::default()
     }
 }
 

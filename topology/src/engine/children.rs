@@ -11,6 +11,7 @@ use crate::remembered::Remembered;
 use crate::resident::Directory;
 use crate::sinks::outbox::Outbox;
 use crate::sinks::tail;
+use crate::snapshots::Archivist;
 use crate::tree::{Child, Start, Work};
 use crate::waiters::Waiters;
 use crate::worker::{Control, Link, Spec, Worker};
@@ -22,7 +23,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 
 /// How often the timekeeper looks whether a timer is due.
@@ -43,6 +44,9 @@ const OUTBOX_GATHER: Duration = Duration::from_millis(10);
 
 /// The outbox saves its cursor after so many positions.
 const OUTBOX_SAVE_EVERY: u64 = 100_000;
+
+/// And after so long, if it has moved: the journal is kept from where it was saved.
+const OUTBOX_SAVE_AFTER: Duration = Duration::from_secs(5);
 
 /// What workers are made from, beside their own.
 struct Common {
@@ -98,22 +102,18 @@ pub(super) async fn start(mut parts: Parts, sinks: Sinks) -> Result<Engine, Erro
         kafka: OnceLock::new(),
         turns: crate::handle::intake::Turns::new(),
         checkpoints_fail: keeper.failing(),
+        snapshots: OnceLock::new(),
         stopping: AtomicBool::new(false),
         metrics,
         started: std::time::SystemTime::now(),
     };
     let handle = Handle { inner: Arc::new(inner) };
-    let outbox_cursor = Arc::new(AtomicU64::new(0));
     let mut children = vec![journal_child(writer_loop, spares), store_child(keeper_loop)];
     children.extend(worker_children(&handle, &common));
     children.extend((!parts.is_replay).then(|| timekeeper_child(&handle.inner.workers)));
-    if let Some(outbox) = parts.outbox.take() {
-        let place = (outbox, parts.uuid, outbox_cursor.clone());
-        children.extend(sink_children(&handle, sinks, offers, place));
-    } else {
-        outbox_cursor.store(u64::MAX, Ordering::Release);
-        children.push(deaf_child(offers));
-    }
+    let place = (parts.outbox.take(), parts.uuid);
+    let (outward, outbox_cursor) = outward_children(&handle, sinks, offers, place);
+    children.extend(outward);
     let tree = root(&handle.inner.options, children).await?;
     assert!(handle.inner.tree.set(tree.clone()).is_ok(), "an engine has one tree");
     Ok(Engine {
@@ -127,13 +127,30 @@ pub(super) async fn start(mut parts: Parts, sinks: Sinks) -> Result<Engine, Erro
     })
 }
 
-/// Who carries deliveries out, and who writes down what was published.
+/// Those that reach out into the world, if anything is to be carried out, and how far the outbox
+/// has written.
+fn outward_children(
+    handle: &Handle,
+    sinks: Sinks,
+    offers: mpsc::UnboundedReceiver<crate::dispatcher::Offer>,
+    (outbox, uuid): (Option<Outbox>, [u8; 16]),
+) -> (Vec<Child>, Arc<AtomicU64>) {
+    let Some(outbox) = outbox else {
+        return (vec![deaf_child(offers)], Arc::new(AtomicU64::new(u64::MAX)));
+    };
+    let cursor = Arc::new(AtomicU64::new(outbox.cursor()));
+    let children = sink_children(handle, sinks, offers, (outbox, uuid, cursor.clone()));
+    (children.into(), cursor)
+}
+
+/// Who carries deliveries out, who writes down what was published, and who takes snapshots: those
+/// know how far that is.
 fn sink_children(
     handle: &Handle,
     sinks: Sinks,
     offers: mpsc::UnboundedReceiver<crate::dispatcher::Offer>,
     (outbox, uuid, cursor): (Outbox, [u8; 16], Arc<AtomicU64>),
-) -> [Child; 2] {
+) -> [Child; 3] {
     let inner = &handle.inner;
     let dispatcher = Dispatcher {
         kinds: inner.kinds,
@@ -144,7 +161,8 @@ fn sink_children(
     };
     let place = OutboxPlace { disk: inner.disk.clone(), data: inner.options.data.clone(), uuid };
     let ways = (inner.journal.clone(), inner.writer.clone());
-    [dispatcher_child(Arc::new(dispatcher)), outbox_child(outbox, place, ways, cursor)]
+    let archivist = Archivist::child(handle, cursor.clone());
+    [dispatcher_child(Arc::new(dispatcher)), outbox_child(outbox, place, ways, cursor), archivist]
 }
 
 /// A start for what can be started only once.
@@ -295,14 +313,20 @@ fn outbox_child(
         let (outbox, place, journal) = (outbox.clone(), place.clone(), journal.clone());
         let (mut durable, cursor) = (writer.durable(), cursor.clone());
         Box::pin(async move {
+            let mut saved_at = Instant::now();
             loop {
-                if attend(&outbox, &place, &journal, &cursor)? {
+                let is_due = saved_at.elapsed() >= OUTBOX_SAVE_AFTER;
+                if is_due {
+                    saved_at = Instant::now();
+                }
+                if attend(&outbox, &place, &journal, (&cursor, is_due))? {
                     continue;
                 }
-                if durable.changed().await.is_err() {
-                    return Ok(());
+                match tokio::time::timeout(OUTBOX_SAVE_AFTER, durable.changed()).await {
+                    Ok(Err(_)) => return Ok(()),
+                    Ok(Ok(())) => tokio::time::sleep(OUTBOX_GATHER).await,
+                    Err(_) => {}
                 }
-                tokio::time::sleep(OUTBOX_GATHER).await;
             }
         })
     }));
@@ -314,10 +338,10 @@ fn attend(
     outbox: &Mutex<Outbox>,
     place: &OutboxPlace,
     journal: &journal::Reader,
-    cursor: &AtomicU64,
+    (cursor, is_due): (&AtomicU64, bool),
 ) -> Result<bool, String> {
     let mut outbox = outbox.lock().map_err(|_| "the outbox has panicked")?;
-    taken_on(&mut outbox, journal, cursor).or_else(|error| {
+    taken_on(&mut outbox, journal, (cursor, is_due)).or_else(|error| {
         tracing::warn!(error, "the outbox failed and is opened again");
         std::thread::sleep(OUTBOX_PAUSE);
         let opened = Outbox::open(place.disk.clone(), &place.data, place.uuid);
@@ -330,10 +354,10 @@ fn attend(
 fn taken_on(
     outbox: &mut Outbox,
     journal: &journal::Reader,
-    cursor: &AtomicU64,
+    (cursor, is_due): (&AtomicU64, bool),
 ) -> Result<bool, String> {
     let more = tail::step(journal, outbox, OUTBOX_READ_BYTES).map_err(|e| e.to_string())?;
-    if outbox.cursor() - outbox.saved() >= OUTBOX_SAVE_EVERY {
+    if is_due || outbox.cursor() - outbox.saved() >= OUTBOX_SAVE_EVERY {
         outbox.save().map_err(|error| error.to_string())?;
     }
     cursor.store(outbox.cursor(), Ordering::Release);

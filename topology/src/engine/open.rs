@@ -6,6 +6,7 @@ use crate::sinks::outbox::{self, Outbox};
 use crate::worker::Marks;
 use state::directory::{self, Identity, JournalId, Layout, Lock};
 use state::disk::Disk;
+use state::journal::rest::AtRest;
 use state::journal::{self, Journal};
 use state::store::{self, Kv, SledKv, Store};
 use std::path::{Path, PathBuf};
@@ -42,8 +43,9 @@ pub enum Error {
     /// The journal no longer reaches back to where a replay would have to begin.
     #[error(
         "the journal begins at position {first}, but shard {shard} has to be replayed from \
-         {needed}: \
-         restore the missing segments"
+         {needed}, and there is no good snapshot of it in the folder {}: put one there, or \
+         restore one into an empty directory",
+        snapshots.display()
     )]
     Unreachable {
         /// The shard.
@@ -52,6 +54,8 @@ pub enum Error {
         needed: u64,
         /// The journal's first position.
         first: u64,
+        /// The folder of snapshots.
+        snapshots: PathBuf,
     },
     /// It is a replay of another directory, and something was to be carried out.
     #[error(
@@ -75,23 +79,23 @@ pub struct Opened {
 }
 
 /// The opened parts.
-pub(super) struct Parts {
-    pub(super) kinds: Kinds,
-    pub(super) options: Options,
-    pub(super) disk: Arc<dyn Disk>,
-    pub(super) lock: Lock,
-    pub(super) source: String,
-    pub(super) uuid: [u8; 16],
+pub(crate) struct Parts {
+    pub(crate) kinds: Kinds,
+    pub(crate) options: Options,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) lock: Lock,
+    pub(crate) source: String,
+    pub(crate) uuid: [u8; 16],
     /// It is a replay: its timers are another directory's.
-    pub(super) is_replay: bool,
-    pub(super) store: Store,
-    pub(super) journal: Journal,
-    pub(super) outbox: Option<Outbox>,
-    pub(super) marks: Arc<Marks>,
-    pub(super) opened: Opened,
+    pub(crate) is_replay: bool,
+    pub(crate) store: Store,
+    pub(crate) journal: Journal,
+    pub(crate) outbox: Option<Outbox>,
+    pub(crate) marks: Arc<Marks>,
+    pub(crate) opened: Opened,
 }
 
-pub(super) fn open(
+pub(crate) fn open(
     kinds: Kinds,
     mut options: Options,
     disk: Arc<dyn Disk>,
@@ -108,6 +112,9 @@ pub(super) fn open(
     options.journal.uuid = uuid;
     options.store.shards = SHARDS;
     let data = options.data.clone();
+    options.store.snapshots = options.snapshots_dir();
+    options.store.journal_first = AtRest::open(disk.clone(), &data.join("journal"), uuid)
+        .map_or(0, |at_rest| at_rest.first());
     let cache_bytes = options.store_cache_bytes;
     let open_kv: store::OpenKv =
         Arc::new(move |path: &Path| Ok(Arc::new(SledKv::open(path, cache_bytes)?) as Arc<dyn Kv>));
@@ -129,7 +136,8 @@ pub(super) fn open(
     for shard in 0..store.shards() {
         let needed = store.replay_from(shard);
         if needed < first {
-            return Err(Error::Unreachable { shard, needed, first });
+            let snapshots = options.snapshots_dir();
+            return Err(Error::Unreachable { shard, needed, first, snapshots });
         }
         marks.push((needed, store.shard_note(shard)));
     }
@@ -155,6 +163,16 @@ fn report_store(opened: &store::Opened) {
         let what = "the store was moved aside and is rebuilt from images and journal";
         tracing::warn!(why, %to, what);
         crate::metrics::store_moved_aside();
+    }
+    if let Some(snapshot) = &opened.snapshot {
+        let (snapshot, shards) = (snapshot.display(), opened.from_snapshot.len());
+        tracing::warn!(%snapshot, shards, "shards whose journal is gone begin with a snapshot");
+        if opened.aside.is_none() {
+            crate::metrics::store_moved_aside();
+        }
+    }
+    for why in &opened.snapshots_lost {
+        tracing::warn!(why, "a snapshot cannot be used");
     }
     for lost in &opened.images_lost {
         tracing::warn!(lost, "an image cannot be used");

@@ -19,6 +19,8 @@ impl Handle {
         fresh: Freshness,
     ) -> Result<Option<String>, ReadError> {
         let position = self.ask::<DeadLetter>(id, (), fresh).await?.value;
+        // What lies below the journal's floor is not there any more.
+        let position = position.filter(|position| *position >= self.inner.journal.first());
         let Some(position) = position else { return Ok(None) };
         let found = self.inner.journal.record(position).map_err(internal)?;
         let Some((frame, index)) = found else { return Ok(None) };

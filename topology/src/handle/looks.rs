@@ -168,6 +168,9 @@ impl Inner {
         set("bellwether_effects_pending", deliveries as f64);
         set("bellwether_timers_pending", timers as f64);
         set("bellwether_checkpoint_age_seconds", self.marks.oldest().as_secs_f64());
+        if let Some(desk) = self.snapshots.get() {
+            set("bellwether_snapshot_age_seconds", desk.age_seconds());
+        }
         if let Ok(open) = self.open_letters() {
             set("bellwether_dead_letters", open as f64);
         }

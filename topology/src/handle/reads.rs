@@ -86,7 +86,10 @@ impl Handle {
         let Some(positions) = trail.value else {
             return Ok(Read { value: None, position: trail.position });
         };
-        let wanted = positions.into_iter().rev().filter(|p| before.is_none_or(|b| *p < b));
+        // What lies below the journal's floor is not there any more.
+        let first = self.inner.journal.first();
+        let kept = positions.into_iter().rev().take_while(|position| *position >= first);
+        let wanted = kept.filter(|p| before.is_none_or(|b| *p < b));
         let items: Result<Vec<_>, _> =
             wanted.take(limit).map(|position| self.inner.history_item(position)).collect();
         Ok(Read { value: Some(items?), position: trail.position })

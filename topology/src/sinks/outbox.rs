@@ -202,6 +202,22 @@ impl Outbox {
     }
 }
 
+/// A cursor of this journal at `next`, for a directory that has no outbox file yet: it begins a new
+/// one there.
+pub(crate) fn cursor_at(journal: [u8; 16], next: Position) -> Vec<u8> {
+    Cursor { next, ..Cursor::new(journal) }.encode()
+}
+
+/// Where the saved cursor stands: what a start may read again. `None` if there is none.
+pub(crate) fn saved(
+    disk: &dyn Disk,
+    dir: &Path,
+    journal: [u8; 16],
+) -> Result<Option<Position>, Error> {
+    let known = cursor::load(disk, &dir.join(CURSOR_FILE))?;
+    Ok(known.filter(|cursor| cursor.journal == journal).map(|cursor| cursor.next))
+}
+
 fn io_error(tried: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
     move |source| Error::Io { tried, path: path.to_owned(), source }
 }

@@ -27,6 +27,20 @@ pub(super) fn sinks(call: &Call) -> Reply {
     Reply::data(&call.handle.sinks(), position)
 }
 
+/// `GET /ops/snapshots`: the newest first.
+pub(super) async fn snapshots(call: Call) -> Result<Reply, Error> {
+    let position = call.handle.readiness().applied;
+    let found = tokio::task::spawn_blocking(move || call.handle.snapshots()).await;
+    let found = found.map_err(|error| Error::Internal(error.to_string()))??;
+    Ok(Reply::data(&found, position))
+}
+
+/// `POST /ops/snapshots`: takes one, and answers when it has been read back.
+pub(super) async fn snapshot(call: Call) -> Result<Reply, Error> {
+    let taken = call.handle.take_snapshot().await?;
+    Ok(Reply::data(&taken, call.handle.readiness().applied).status(201))
+}
+
 /// What `?state=` takes, and the look-up word for it.
 const STATES: &[(&str, Option<&str>)] = &[
     ("open", Some("state:open")),

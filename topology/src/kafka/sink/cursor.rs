@@ -51,7 +51,7 @@ pub(super) fn save(
     replace_file(disk, &dir.join(FILE), &encode(journal, next))
 }
 
-fn encode(journal: [u8; 16], next: Position) -> Vec<u8> {
+pub(crate) fn encode(journal: [u8; 16], next: Position) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(BYTES);
     bytes.extend_from_slice(MAGIC);
     bytes.push(VERSION);
