@@ -32,6 +32,10 @@ fn start(config: &str) -> Process {
     let batch = "content-type: application/cloudevents-batch+json\r\n";
     let said = wire.ask(&post("/api/v1/events", batch, &lessons("u", 0, 50, 1))).unwrap();
     assert_eq!(said.status, 202, "{}", said.body);
+    // What is accepted is durable, and not yet applied: readers below count on all of it.
+    while !wire.get("/api/v1/users/u-0/inbox").unwrap().body.contains("\"total\":50") {
+        sleep(Duration::from_millis(1));
+    }
     process
 }
 

@@ -62,8 +62,8 @@ impl Store {
         // time.
         self.take_in(shard, writes)?;
         committed?;
-        // A worker that began anew before the last commit counted stands behind it for a while. What
-        // was covered stays so: the journal may not reach back any more.
+        // A worker that began anew before the last commit counted stands behind it for a while.
+        // What was covered stays so: the journal may not reach back any more.
         let covered = self.replay_from(shard);
         let (replay_from, note) = match self.shard_note(shard) {
             Some(known) if replay_from < covered => (covered, known),
