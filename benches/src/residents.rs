@@ -108,6 +108,8 @@ async fn residents(data: &Path) -> Result<f64, Error> {
     let options = Options {
         checkpoint_journal_bytes: u64::MAX,
         checkpoint_interval_s: 3_600,
+        // It is fed as fast as it goes, and not to be turned away.
+        in_flight_records_max: u64::MAX,
         ..Options::new(data)
     };
     let started = Engine::start(KINDS, options, Arc::new(RealDisk), |_, _, _| Ok(<_>::default()));
