@@ -47,8 +47,9 @@ impl Content {
 /// boundary.
 pub(super) fn torn(change: &Change, chance: &mut Chance) -> Change {
     let Change::Write { offset, bytes } = change else { return change.clone() };
-    let end = offset + bytes.len() as u64;
-    let boundaries = (end - 1) / SECTOR_BYTES - offset / SECTOR_BYTES;
+    // Of nothing, and of what ends with the sector it begins in, there is no part.
+    let last = offset + (bytes.len() as u64).saturating_sub(1);
+    let boundaries = last / SECTOR_BYTES - offset / SECTOR_BYTES;
     if boundaries == 0 || chance.half() {
         return change.clone();
     }
@@ -122,5 +123,27 @@ impl Chance {
 
     pub(super) fn fork(&mut self) -> Self {
         Self(self.next())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing, written at a sector's boundary, was torn into what it never had.
+    #[test]
+    fn what_is_torn_is_a_part_of_what_was_written() {
+        for (offset, len) in
+            [(0, 0), (512, 0), (512, 1), (511, 1), (0, 512), (511, 2), (700, 3_000)]
+        {
+            for seed in 0..50 {
+                let write = Change::Write { offset, bytes: vec![7; len] };
+                let Change::Write { offset: at, bytes } = torn(&write, &mut Chance(seed)) else {
+                    panic!("a write stays a write")
+                };
+                let end = at + bytes.len() as u64;
+                assert!(at >= offset && end <= offset + len as u64, "{offset}, {len}, seed {seed}");
+            }
+        }
     }
 }
